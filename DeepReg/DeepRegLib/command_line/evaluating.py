@@ -1,0 +1,132 @@
+"""``evaluate``: how well a transform fits, whoever made it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from . import wording
+from .answer import Answer
+from .registering import add_landmark_options, check_landmark_options
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
+
+    from ..images.volume import Volume
+    from ..transforms.displacement_field import DisplacementField
+
+DESCRIPTION = """Measures a transform that maps points of the fixed image to points of the moving one: of this program,
+of 3D Slicer, ANTs, elastix (its ITK transform or deformation field) and whatever else writes ITK transforms or images
+of displacements. "Before" means the two images as they lie in space without it."""
+
+
+def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
+    parser = commands.add_parser("evaluate", help="measure how well a transform fits", description=DESCRIPTION)
+    parser.add_argument("transform", metavar="TRANSFORM", type=Path, help="ITK transform or image of displacements")
+    parser.add_argument("--fixed", metavar="FILE", type=Path, required=True, help="the fixed image")
+    parser.add_argument("--moving", metavar="FILE", type=Path, required=True, help="the moving image")
+    add_landmark_options(parser)
+    parser.add_argument("--fixed-mask", metavar="FILE", type=Path, help="where to measure (default: lungs or body)")
+    parser.add_argument("--fixed-labels", metavar="FILE", type=Path, help="label map of the fixed image, for Dice")
+    parser.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map of the moving image")
+    parser.add_argument("--json", action="store_true", help="print the measures as one JSON object")
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(arguments: Namespace) -> Answer:
+    from ..images.read import read_mask, read_volume
+    from ..images.region import Region, find_region
+    from ..transforms.read_write import read_transform
+
+    check_landmark_options(arguments)
+    _check_label_options(arguments)
+    fixed, moving = read_volume(arguments.fixed), read_volume(arguments.moving)
+    transform = read_transform(arguments.transform, fixed.geometry)
+    mask = arguments.fixed_mask
+    region = Region.given(read_mask(mask, fixed.geometry)) if mask else find_region(fixed)
+    evidence = {
+        "transform": arguments.transform.name,
+        "fixed": {"name": fixed.name},
+        "moving": {"name": moving.name},
+        "region": {"kind": region.kind, "volume_ml": region.volume_ml},
+        **_of_the_map(transform, fixed, moving, region.mask),
+    }
+    if arguments.fixed_landmarks:
+        evidence["landmarks"] = _of_landmarks(arguments, transform, fixed, moving)
+    if arguments.fixed_labels:
+        evidence["dice"] = _of_labels(arguments, transform)
+    heading = f"{arguments.transform.name}, from {fixed.name} to {moving.name}:"
+    return Answer("\n".join([heading, *wording.measures(evidence)]), evidence)
+
+
+def _check_label_options(arguments: Namespace) -> None:
+    if (arguments.fixed_labels is None) != (arguments.moving_labels is None):
+        missing = "fixed" if arguments.fixed_labels is None else "moving"
+        raise BadInput(f"Labels are needed for both images: --{missing}-labels is missing.")
+
+
+def _of_the_map(transform: DisplacementField, fixed: Volume, moving: Volume, region: Volume) -> dict[str, Any]:
+    """What needs nothing but the images."""
+    from ..evidence.jacobian import jacobian_statistics
+    from ..evidence.similarity import similarity
+    from ..transforms.linear import LinearTransform
+
+    jacobian = jacobian_statistics(transform, region)
+    likeness = similarity(fixed, moving, LinearTransform(), transform, region)
+    return {
+        "folding_percent": jacobian.folding_percent,
+        "jacobian": jacobian.as_dict(),
+        "displacement": _lengths(transform, region),
+        "similarity": {"before": likeness.before, "after": likeness.after},
+    }
+
+
+def _lengths(transform: DisplacementField, region: Volume) -> dict[str, float]:
+    """How far the map moves the region, in mm."""
+    import numpy as np
+
+    from ..evidence.region_grid import region_on
+
+    inside = region_on(region, transform.geometry)
+    vectors = transform.array[inside] if inside.any() else transform.array.reshape(-1, 3)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    measures = {"mean_mm": lengths.mean(), "p95_mm": np.percentile(lengths, 95), "max_mm": lengths.max()}
+    return {name: float(value) for name, value in measures.items()}
+
+
+def _of_landmarks(arguments: Namespace, transform: DisplacementField, fixed: Volume, moving: Volume) -> dict[str, Any]:
+    from ..evidence.landmarks import (
+        ErrorStatistics,
+        check_landmark_pair,
+        read_landmarks,
+        snapped_errors,
+        target_registration_error,
+    )
+    from ..transforms.linear import LinearTransform
+
+    here, there = read_landmarks(arguments.fixed_landmarks), read_landmarks(arguments.moving_landmarks)
+    check_landmark_pair(here, there, fixed.geometry, moving.geometry)
+    errors = {
+        "before": target_registration_error(LinearTransform(), here, there),
+        "after": target_registration_error(transform, here, there),
+        "after_snapped": snapped_errors(transform.map_points(here.points), there, moving.geometry),
+    }
+    return {"count": len(here), **{name: ErrorStatistics.of(e).as_dict() for name, e in errors.items()}}
+
+
+def _of_labels(arguments: Namespace, transform: DisplacementField) -> dict[str, Any]:
+    """Dice of each label and its mean over the labels large enough to count, without and with the transform."""
+    from ..evidence.labels import label_overlap
+    from ..images.read import read_volume
+    from ..transforms.linear import LinearTransform
+    from ..transforms.warp import warp_volume
+
+    fixed, moving = read_volume(arguments.fixed_labels), read_volume(arguments.moving_labels)
+    found = {}
+    for when, step in (("before", LinearTransform()), ("after", transform)):
+        overlap = label_overlap(fixed, warp_volume(moving, step, fixed.geometry, "nearest", outside=0))
+        labels = {str(label): dice for label, dice in overlap.dice.items()}
+        found[when] = {"mean": overlap.mean(), "counted": len(overlap.counted()), "labels": labels}
+    return found

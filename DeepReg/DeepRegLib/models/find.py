@@ -1,0 +1,82 @@
+"""Where models are: beside the program and in folders of the user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelProblem
+from .card import CARD_SUFFIX, ModelCard, read_card
+
+BUNDLED_FOLDER = Path(__file__).parents[2] / "Resources" / "Models"
+FOLDERS_VARIABLE = "DEEPREG_MODELS"
+"""Environment variable with further folders, separated as in PATH."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A card and the ``folder`` it lies in."""
+
+    card: ModelCard
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / self.card.weights_file
+
+
+@dataclass(frozen=True)
+class FoundModels:
+    """The models by name, and what is wrong with the cards that cannot be used: one damaged card hides no other."""
+
+    models: dict[str, Model]
+    problems: tuple[ModelProblem, ...]
+
+
+def model_folders() -> list[Path]:
+    """The folders of ``DEEPREG_MODELS``, then the one beside the program."""
+    given = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
+    return [*(Path(folder) for folder in given if folder), BUNDLED_FOLDER]
+
+
+def available_models(folders: Sequence[Path] | None = None) -> FoundModels:
+    """All models in ``folders`` (:func:`model_folders` where none are given), those of a folder by name. Of two with
+    the same name the first is used, and the second is a problem. Only cards are read, no weights."""
+    models: dict[str, Model] = {}
+    problems: list[ModelProblem] = []
+    for path in _card_files(model_folders() if folders is None else folders, problems):
+        try:
+            card = read_card(path)
+        except ModelProblem as problem:
+            problems.append(problem)
+            continue
+        if card.name in models:
+            first = models[card.name].folder
+            problems.append(ModelProblem(f"Two models are called '{card.name}'; the one in '{first}' is used."))
+        else:
+            models[card.name] = Model(card, path.parent)
+    return FoundModels(models, tuple(problems))
+
+
+def find_model(name: str, folders: Sequence[Path] | None = None) -> Model:
+    """The model called ``name``; raises :class:`ModelProblem` that says which there are and which are damaged."""
+    found = available_models(folders)
+    if name in found.models:
+        return found.models[name]
+    names = ", ".join(found.models) or "none"
+    damaged = " ".join(str(problem) for problem in found.problems)
+    raise ModelProblem(
+        f"There is no model '{name}'. Available: {names}." + (f" {damaged}" if damaged else ""),
+        hint=f"Set {FOLDERS_VARIABLE} to the folder with the model card, or choose another method.",
+    )
+
+
+def _card_files(folders: Iterable[Path], problems: list[ModelProblem]) -> Iterable[Path]:
+    for folder in folders:
+        if folder.is_dir():
+            # Hidden files are what a killed program left of a card it was writing.
+            yield from sorted(path for path in folder.glob(f"*{CARD_SUFFIX}") if not path.name.startswith("."))
+        elif folder != BUNDLED_FOLDER:
+            problems.append(ModelProblem(f"The folder of models '{folder}' does not exist."))

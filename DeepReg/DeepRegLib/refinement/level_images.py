@@ -1,0 +1,94 @@
+"""Both images of one level of the pyramid, ready to be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .features import gradient, local_normalisation
+from .frame_grid import FrameGrid
+from .frame_sampling import sample_frame
+from .lattice import Lattice
+from .problem import Problem
+from .separable import apply
+from .settings import Level, Settings
+
+FINEST_MOVING_SHARE = 0.9
+"""The moving image is never sampled finer than this share of its in-plane voxels: there is nothing more to see."""
+NORMALISATION_SAMPLES = 1.5
+"""Smallest window of the local normalisation, in samples."""
+NEAR_REGION = 0.12
+"""A voxel counts when at least this share of its blurred surroundings lies in the region."""
+SHAPE_MARGIN_MM = 10.0
+"""How far around the region the border of the organ counts."""
+SHAPE_NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class LevelImages:
+    """``fixed`` (C, z, y, x) on ``grid``, ``moving`` (C, z, y, x) on ``moving_grid``, ``weights`` (C, z, y, x) and
+    ``base`` (3, z, y, x): where each sample lies in the moving frame under the linear map alone."""
+
+    fixed: torch.Tensor
+    moving: torch.Tensor
+    weights: torch.Tensor
+    base: torch.Tensor
+    grid: FrameGrid
+    moving_grid: FrameGrid
+    moving_last: torch.Tensor
+
+    def warped(self, lattice: Lattice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The moving channels on the fixed grid, and which samples (z, y, x) lie inside the moving image."""
+        return self.pulled(self.base + lattice.on(self.grid))
+
+    def pulled(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        inside = ((points >= 0) & (points <= self.moving_last)).all(0)
+        return sample_frame(self.moving, self.moving_grid, points), inside
+
+    def fixed_gradients(self, to_moving: torch.Tensor) -> list[torch.Tensor]:
+        """Gradients of the fixed channels, each (3, z, y, x), in the moving frame."""
+        return [torch.einsum("ji,jzyx->izyx", to_moving, gradient(image, self.grid.spacing)) for image in self.fixed]
+
+
+def level_images(problem: Problem, settings: Settings, level: Level) -> LevelImages:
+    """Resample, normalise and weigh both images for one level."""
+    device, spacing = problem.device, level.spacing
+    grid = problem.box.covering(spacing)
+    in_plane = sorted(problem.moving.geometry.spacing)[1]
+    moving_grid = problem.moving_box.covering(max(spacing, FINEST_MOVING_SHARE * in_plane))
+    window = max(settings.normalisation, NORMALISATION_SAMPLES * spacing)
+    fixed = [local_normalisation(problem.fixed_source.on(grid, device), grid, window, settings.contrast_floor)]
+    moving = [
+        local_normalisation(problem.moving_source.on(moving_grid, device), moving_grid, window, settings.contrast_floor)
+    ]
+    share = problem.region_on(grid)
+    weights = [_grey_weight(share, grid, settings)]
+    if level.shape_weight:
+        of_fixed, of_moving = problem.shape_channels(grid, moving_grid)
+        fixed.append(of_fixed)
+        moving.append(of_moving)
+        near = apply(grid.blur(SHAPE_MARGIN_MM / 2, device), share) > SHAPE_NEAR
+        weights.append(level.shape_weight * near.float())
+    return LevelImages(
+        torch.stack(fixed),
+        torch.stack(moving),
+        torch.stack(weights),
+        linear_positions(problem, grid),
+        grid,
+        moving_grid,
+        torch.tensor(problem.moving_source.grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1),
+    )
+
+
+def linear_positions(problem: Problem, grid: FrameGrid) -> torch.Tensor:
+    """A s + b for every sample s of a grid: (3, z, y, x), moving frame."""
+    a, b = (torch.as_tensor(part, dtype=torch.float32, device=problem.device) for part in problem.affine)
+    return torch.einsum("ij,jzyx->izyx", a, grid.points(problem.device)) + b.view(3, 1, 1, 1)
+
+
+def _grey_weight(share: torch.Tensor, grid: FrameGrid, settings: Settings) -> torch.Tensor:
+    """1 in the region, ``outside_weight`` within the margin around it, 0 beyond."""
+    blur = grid.blur(max(settings.margin / 2, 0.6 * grid.spacing[0]), share.device)
+    near = apply(blur, share) > NEAR_REGION
+    return near.float() * (settings.outside_weight + (1 - settings.outside_weight) * share.clamp(0, 1))

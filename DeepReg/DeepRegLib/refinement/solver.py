@@ -1,0 +1,117 @@
+"""Coarse to fine, from one or several starts; the better one by its own evidence is kept.
+
+Every start runs through the coarse levels. When a part of the region is lost there (the local correlation says so), a
+rescue start is tried in which the border of the organ leads and the grey values follow: it brings back lobes that moved
+further than the grey values can see. Only the winner goes through the finest level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import Cancelled
+from ..transforms.displacement_field import DisplacementField
+from .lattice import Lattice
+from .level_images import level_images
+from .lucas_kanade import solve_level
+from .match import Match, MatchMeter
+from .problem import Problem
+from .settings import Level, Settings
+
+RESCUE_SHARE = 0.025
+"""Share of the region that has to be lost before the rescue start is tried; sound pairs lose 0 to 2.2 %, lost lobes 3 to 5 %."""
+WORTHWHILE_GAIN = 0.0005
+"""Mean correlation by which a later start has to be better; less is noise."""
+PROPOSAL_LEVEL_MM = 4.0
+"""A proposal enters the pyramid here: coarser levels would blur what it knows."""
+NO_REFINEMENT = Settings(levels=())
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A start and how well it matched when the winner was chosen."""
+
+    name: str
+    match: Match
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The field, the name of the start that won, and all that were tried."""
+
+    lattice: Lattice
+    chosen: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Progress of the solver (0 to 1) and whether to stop."""
+
+    progress: Callable[[float], None] = lambda fraction: None
+    cancelled: Callable[[], bool] = lambda: False
+
+
+class _Steps:
+    """Counts updates, tells the watch and stops the solver when asked to."""
+
+    def __init__(self, watch: Watch, levels: Sequence[Level]) -> None:
+        self._watch = watch
+        self._total = sum(_cost(level) for level in levels) or 1.0
+        self._done = 0.0
+
+    def of(self, level: Level) -> Callable[[], None]:
+        def step_done() -> None:
+            self._done += _cost(level) / max(level.updates, 1)
+            self._watch.progress(min(self._done / self._total, 1.0))
+            if self._watch.cancelled():
+                raise Cancelled("The registration was cancelled.")
+
+        return step_done
+
+
+def _cost(level: Level) -> float:
+    return level.updates / level.spacing**3
+
+
+def solve(
+    problem: Problem, settings: Settings, proposals: Sequence[tuple[str, DisplacementField]] = (), watch: Watch = Watch()
+) -> Solution:
+    """Run the pyramid from zero and from every proposal; raises :class:`~DeepRegLib.errors.Cancelled`."""
+    steps = _Steps(watch, settings.levels)
+    coarse, fine = settings.levels[:-1], settings.levels[-1:]
+    meter = MatchMeter(problem, settings)
+    zero = Lattice.zero(problem.box.covering(coarse[0].spacing * settings.lattice), problem.device)
+    runs = [("zero", _descend(problem, settings, coarse, zero, steps))]
+    for name, field in proposals:
+        entry = tuple(level for level in coarse if level.spacing <= PROPOSAL_LEVEL_MM) or coarse[-1:]
+        start = Lattice.from_field(field, problem, problem.box.covering(entry[0].spacing * settings.lattice))
+        runs.append((name, _descend(problem, settings, entry, start, steps)))
+    candidates = [Candidate(name, meter(lattice)) for name, lattice in runs]
+    best = _best(candidates)
+    if settings.rescue and candidates[best].match.lost > RESCUE_SHARE and problem.moving_organ is not None:
+        rescue = tuple(level for level in settings.rescue if level.spacing >= fine[0].spacing)
+        runs.append(("organ border", _descend(problem, settings, rescue, zero, steps)))
+        candidates.append(Candidate("organ border", meter(runs[-1][1])))
+        best = _best(candidates)
+    lattice = _descend(problem, settings, fine, runs[best][1], steps)
+    return Solution(lattice, runs[best][0], tuple(candidates))
+
+
+def _best(candidates: Sequence[Candidate]) -> int:
+    """The first candidate, unless a later one matches worthwhile better."""
+    best = 0
+    for k, candidate in enumerate(candidates):
+        if candidate.match.mean > candidates[best].match.mean + WORTHWHILE_GAIN:
+            best = k
+    return best
+
+
+def _descend(
+    problem: Problem, settings: Settings, levels: Sequence[Level], lattice: Lattice, steps: _Steps
+) -> Lattice:
+    for level in levels:
+        images = level_images(problem, settings, level)
+        lattice = solve_level(problem, settings, level, images, lattice, steps.of(level))
+    return lattice

@@ -1,0 +1,1 @@
+"""Registration results in 3D Slicer: everything that talks to MRML, VTK or Qt."""

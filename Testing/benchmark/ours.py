@@ -1,0 +1,22 @@
+"""The registrator of this project, through its one way in."""
+
+from __future__ import annotations
+
+from .pairs import ImagePair
+from .run import Outcome
+
+METHOD = "auto"
+SETTINGS = {"ours_fast": "fast", "ours_balanced": "balanced", "ours_accurate": "accurate"}
+"""The qualities that are offered."""
+TIMED_STAGES = ("region", "prealign", "propose", "refine")
+"""What corresponds to the peers' work: neither reading nor evaluating, reporting and writing."""
+
+
+def register(pair: ImagePair, setting_name: str, threads: int) -> Outcome:
+    from DeepRegLib.registration import register as register_pair
+
+    result = register_pair(
+        pair.fixed, pair.moving, method=METHOD, quality=SETTINGS[setting_name], fixed_mask=pair.mask, threads=threads
+    )
+    stages = result.evidence["seconds"]
+    return Outcome(result.transform, sum(stages.get(stage, 0.0) for stage in TIMED_STAGES), stages)

@@ -1,0 +1,226 @@
+"""The written scene as 3D Slicer's own displayable managers draw it, without a screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+
+import vtk  # noqa: E402
+import vtkmodules.vtkRenderingOpenGL2  # noqa: E402, F401 (registers the OpenGL classes)
+from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
+from DeepRegLib.images.geometry import Geometry  # noqa: E402
+from DeepRegLib.images.volume import Volume  # noqa: E402
+from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
+from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
+from DeepRegSlicer.scene_file import write_scene  # noqa: E402
+from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
+
+VIEW_PIXELS = 500
+DISPLAYABLE_MANAGERS = (
+    "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLTransformsDisplayableManager2D",
+)
+
+
+class SliceView:
+    """A slice view of a scene, drawn off screen as the scene has it saved. Only the window gets its size, as in the
+    application; nothing is fitted or moved here."""
+
+    def __init__(self, standalone: StandaloneScene, name: str) -> None:
+        application = standalone.application_logic
+        self.renderer, self.window = vtk.vtkRenderer(), vtk.vtkRenderWindow()
+        self.window.SetOffScreenRendering(True)
+        self.window.SetMultiSamples(0)
+        self.window.SetAlphaBitPlanes(True)
+        self.window.SetSize(VIEW_PIXELS, VIEW_PIXELS)
+        self.window.AddRenderer(self.renderer)
+        self.renderer.GetActiveCamera().ParallelProjectionOn()
+        self.interactor = vtk.vtkRenderWindowInteractor()
+        self.interactor.SetRenderWindow(self.window)
+
+        self.node = standalone.scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        self.logic = slicer.vtkMRMLSliceLogic()
+        self.logic.SetMRMLApplicationLogic(application)
+        application.GetSliceLogics().AddItem(self.logic)
+        self.logic.SetMRMLScene(standalone.scene)
+        self.logic.SetSliceNode(self.node)
+        self.logic.ResizeSliceNode(VIEW_PIXELS, VIEW_PIXELS)
+
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(application)
+        for manager in DISPLAYABLE_MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        self.group = slicer.vtkMRMLDisplayableManagerGroup()
+        self.group.SetRenderer(self.renderer)
+        self.group.Initialize(factory, self.renderer)
+        self.group.SetMRMLDisplayableNode(self.node)
+        self._add_slice_image()
+
+    def _add_slice_image(self) -> None:
+        """The blended volumes; in the application this actor belongs to the view widget."""
+        mapper = vtk.vtkImageMapper()
+        mapper.SetColorWindow(255)
+        mapper.SetColorLevel(127.5)
+        mapper.SetInputConnection(self.logic.GetImageDataConnection())
+        actor = vtk.vtkActor2D()
+        actor.SetMapper(mapper)
+        actor.GetProperty().SetDisplayLocationToBackground()
+        self.renderer.AddViewProp(actor)
+
+    def picture(self) -> np.ndarray:
+        """Rendered pixels (row from the top, column, RGB)."""
+        self.window.Render()
+        grab = vtk.vtkWindowToImageFilter()
+        grab.SetInput(self.window)
+        grab.ReadFrontBufferOff()
+        grab.SetInputBufferTypeToRGB()
+        grab.Update()
+        flat = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+        return flat.reshape(VIEW_PIXELS, VIEW_PIXELS, 3)[::-1].copy()
+
+
+SHIFT_MM = np.array([6.0, -25.0, 14.0])
+"""How the patient lay differently for the moving image."""
+GRID = Geometry((40, 36, 30), (2.0, 2.0, 3.0), (-50.0, 30.0, -900.0))
+SLICES = ("Red", "Green", "Yellow")
+
+
+@dataclass
+class Pair:
+    fixed: Volume
+    moving: Volume
+    warped: Volume | None
+    transform: DisplacementField
+    fixed_landmarks: Landmarks | None
+    moving_landmarks: Landmarks | None
+
+
+def ball_with_mark() -> np.ndarray:
+    """A grey ball with a bright block on its left, front and upper side (x is left, y is back, z is up in LPS)."""
+    z, y, x = (2 * np.arange(n) / (n - 1) - 1 for n in GRID.shape)
+    z, y, x = np.meshgrid(z, y, x, indexing="ij")
+    ball = 100.0 * (x**2 + y**2 + z**2 < 0.9)
+    ball[(np.abs(x) < 0.7) & (x > -0.1) & (y < 0.1) & (y > -0.7) & (z > -0.1) & (z < 0.7)] = 255
+    return ball.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scene_path(tmp_path_factory) -> Path:
+    """A pair that differs by a shift and a bend of up to 4 mm that is only in the field's plane of the axial slice."""
+    moved = replace(GRID, origin=tuple(np.array(GRID.origin) + SHIFT_MM))
+    points = GRID.points()
+    bend = np.zeros_like(points)
+    bend[..., 0] = 4 * np.sin((points[..., 1] - GRID.centre[1]) / 8)
+    centre = GRID.centre[None]
+    pair = Pair(
+        Volume(ball_with_mark(), GRID),
+        Volume(ball_with_mark(), moved),
+        None,
+        DisplacementField((bend + SHIFT_MM).astype(np.float32), GRID),
+        Landmarks(centre + np.array([10.0, 0.0, 0.0]), ("L1",)),
+        Landmarks(centre + SHIFT_MM + np.array([0.0, 10.0, 0.0]), ("L1",)),
+    )
+    path = tmp_path_factory.mktemp("scene") / "pair.mrb"
+    write_scene(path, pair)
+    return path
+
+
+@pytest.fixture
+def standalone(scene_path):
+    with StandaloneScene() as standalone:
+        standalone.read(scene_path)
+        yield standalone
+
+
+def hide(standalone: StandaloneScene, *names: str) -> None:
+    for name in names:
+        standalone.scene.GetFirstNodeByName(name).GetDisplayNode().SetVisibility(False)
+
+
+def show_only(standalone: StandaloneScene, foreground_opacity: float) -> None:
+    """No grid, landmarks and crosshair; the moving image at ``foreground_opacity`` over the fixed one."""
+    hide(standalone, "deformation grid", "fixed landmarks", "moving landmarks")
+    crosshair = standalone.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    crosshair.SetCrosshairMode(crosshair.NoCrosshair)
+    for name in SLICES:
+        standalone.scene.GetSingletonNode(name, "vtkMRMLSliceCompositeNode").SetForegroundOpacity(foreground_opacity)
+
+
+def changed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which pixels differ to the eye."""
+    return np.abs(one.astype(int) - other.astype(int)).max(-1) > 40
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_grid_is_drawn_over_the_image_and_goes_with_its_switch(standalone, name):
+    view = SliceView(standalone, name)
+    with_grid = view.picture()
+    hide(standalone, "deformation grid")
+    lines = changed(with_grid, view.picture())
+    assert 0.02 < lines.mean() < 0.3  # lines, neither nothing nor a filled area
+    for rows in np.array_split(lines, 4):
+        for part in np.array_split(rows, 4, axis=1):
+            assert part.any()  # all over the view
+
+
+def test_the_bend_is_seen_in_the_grid(standalone):
+    hide(standalone, "fixed landmarks", "moving landmarks")
+    view = SliceView(standalone, "Red")
+    with_grid = view.picture()
+    hide(standalone, "deformation grid")
+    lines = changed(with_grid, view.picture())
+    straightest_column = lines[100:400, 50:450].mean(0).max()
+    straightest_row = lines[100:400, 50:450].mean(1).max()
+    assert straightest_row > 0.8  # the bend leaves lines across the body where they are ...
+    assert straightest_column < 0.7  # ... and winds those that run from front to back
+
+
+@pytest.mark.parametrize("name", ["Red", "Green"])
+def test_the_image_is_the_right_way_up(standalone, name):
+    """Patient's left on the right of the picture; front (axial) and head (coronal) at its top."""
+    show_only(standalone, 0.0)
+    picture = SliceView(standalone, name).picture()[..., 0].astype(int)
+    rows, columns = np.nonzero(picture > 200)
+    middle = VIEW_PIXELS / 2
+    assert len(rows) > 1000
+    assert columns.mean() > middle + 30
+    assert rows.mean() < middle - 30
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_view_is_centred_on_the_image_and_filled_by_it(standalone, name):
+    show_only(standalone, 0.0)
+    rows, columns = np.nonzero(SliceView(standalone, name).picture()[..., 0] > 30)
+    for seen in (rows, columns):
+        assert abs((seen.min() + seen.max()) / 2 - VIEW_PIXELS / 2) < 25
+    assert max(np.ptp(rows), np.ptp(columns)) > 0.7 * VIEW_PIXELS
+
+
+def test_the_moving_image_appears_where_the_fixed_one_is(standalone):
+    """The moving image is the fixed one shifted by 29 mm; the transform takes that back and adds the bend of 4 mm."""
+    show_only(standalone, 0.0)
+    view = SliceView(standalone, "Red")
+    fixed = view.picture()
+    show_only(standalone, 1.0)
+    warped = view.picture()
+    standalone.scene.GetFirstNodeByName("moving").SetAndObserveTransformNodeID(None)
+    unmoved = view.picture()
+    assert changed(fixed, warped).mean() < 0.10
+    assert changed(fixed, unmoved).mean() > 2 * changed(fixed, warped).mean()
+
+
+def test_fixed_landmarks_are_red_and_moving_ones_green(standalone):
+    hide(standalone, "deformation grid")
+    view = SliceView(standalone, "Red")
+    view.logic.SetSliceOffset(GRID.centre[2])
+    picture = view.picture().astype(int)
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    assert ((red > 180) & (green < 80) & (blue < 80)).sum() > 30
+    assert ((green > 150) & (red < 80) & (blue < 80)).sum() > 30
