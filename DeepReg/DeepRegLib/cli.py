@@ -1,8 +1,8 @@
 """The command ``slicer-deepreg``: reads the words, does what they say, prints the answer.
 
 Standard output holds the answer and nothing else; progress, warnings of libraries and errors go to standard error.
-The exit status is 0 when all is done, 2 for wrong words or input that cannot be used, 1 for a failure, 130 when the user
-stopped it.
+The exit status is 0 when all is done, 2 for wrong words or input that cannot be used, 1 for a failure, 130 when the
+user stopped it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from .command_line.stopping import termination_interrupts
 from .errors import Cancelled, DeepRegError, OutOfMemory
 
 EXIT_FAILURE = 1
+EXIT_USAGE = 2
 PROGRAM = "slicer-deepreg"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these words (those of the process by default); returns the exit status."""
     _print_whatever_the_encoding()
+    parser = build_parser(PROGRAM)
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
     try:
-        arguments = build_parser(PROGRAM).parse_args(argv)
+        arguments = parser.parse_args(words)
     except SystemExit as finished:  # argparse has printed the help or what is wrong with the words
         return int(finished.code or 0)
     try:

@@ -36,7 +36,7 @@ def test_the_temporary_name_lies_beside_the_target_and_ends_like_it(tmp_path, na
 
 def test_a_missing_folder_is_an_output_problem_with_advice(tmp_path):
     with (
-        pytest.raises(OutputProblem, match="result.json") as caught,
+        pytest.raises(OutputProblem, match=r"result\.json") as caught,
         whole_file(tmp_path / "no" / "result.json") as file,
     ):
         file.write_text("x")

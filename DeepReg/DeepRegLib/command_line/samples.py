@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.pair_folder import PairFiles, find_pair
+from ..demo import demonstrate, make_pair
 from . import wording
 from .answer import Answer
 from .output import check_output_folder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PHANTOM = """Writes two scans of a made-up breathing patient with lung masks, landmarks and the true transform."""
 DEMO = """Registers a made-up breathing patient (or the pair in a folder of yours) and writes everything that there is
 to see: the report, the transform, a scene for 3D Slicer, the error of each landmark."""
+SIZE = (160, 128, 128)
 PAIR_SHARE = 0.15
 """Of the time of a demonstration: making the patient."""
 
@@ -27,7 +29,9 @@ PAIR_SHARE = 0.15
 def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     phantom = commands.add_parser("phantom", help="make a pair of scans to try things with", description=PHANTOM)
     phantom.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the files")
-    phantom.add_argument("--size", metavar=("X", "Y", "Z"), nargs=3, type=positive, help="voxels of the fixed image")
+    phantom.add_argument(
+        "--size", metavar=("X", "Y", "Z"), nargs=3, type=positive, default=SIZE, help="voxels of the fixed image"
+    )
     _add_patient_options(phantom)
     phantom.set_defaults(run=run_phantom)
 
@@ -47,37 +51,30 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def _add_patient_options(parser: ArgumentParser) -> None:
     parser.add_argument("--difficulty", choices=DIFFICULTIES, default="easy", help="how far the patient breathes")
-    parser.add_argument(
-        "--seed", metavar="N", type=seed, default=0, help="another patient for each number (default: 0)"
-    )
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="another one for each number (default: 0)")
 
 
 def run_phantom(arguments: Namespace) -> Answer:
     from ..phantom import make_phantom, write_pair
 
     output = check_output_folder(arguments.output)
-    size = {"size": tuple(arguments.size)} if arguments.size else {}
-    folder = write_pair(make_phantom(**size, seed=arguments.seed, difficulty=arguments.difficulty), output)
+    pair = make_phantom(tuple(arguments.size), seed=arguments.seed, difficulty=arguments.difficulty)
+    folder = write_pair(pair, output)
     names = "\n".join(f"  {path.name}" for path in sorted(folder.iterdir()))
     return Answer(f"Files in {folder}:\n{names}")
 
 
 def run_demo(arguments: Namespace) -> Answer:
     output = check_output_folder(arguments.output)
-    with first_signal_asks() as cancelled, shown_progress() as progress:
+    with shown_progress() as progress:
         progress(0.0, "prepare the pair")
         pair = _pair(arguments, output)
-        from ..demo import demonstrate
 
-        rest = 1 - PAIR_SHARE
-        shown = demonstrate(
-            pair,
-            output,
-            arguments.quality,
-            arguments.seed,
-            lambda fraction, stage: progress(PAIR_SHARE + rest * fraction, stage),
-            cancelled,
-        )
+        def later(fraction: float, stage: str) -> None:
+            progress(PAIR_SHARE + (1 - PAIR_SHARE) * fraction, stage)
+
+        with first_signal_asks() as cancelled:
+            shown = demonstrate(pair, output, arguments.quality, arguments.seed, later, cancelled)
     lines = [*wording.registration(shown.evidence), *shown.notes, *wording.files(shown.files.values())]
     if arguments.open:
         _open(shown.files["report.html"])
@@ -87,8 +84,6 @@ def run_demo(arguments: Namespace) -> Answer:
 def _pair(arguments: Namespace, output: Path) -> PairFiles:
     if arguments.data:
         return find_pair(arguments.data)
-    from ..demo import make_pair
-
     return make_pair(output, arguments.difficulty, arguments.seed)
 
 

@@ -6,7 +6,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput
 from .answer import Answer
 from .output import check_output_file
 
@@ -44,7 +43,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     invert.add_argument(
         "--reference", metavar="MOVING", type=Path, help="image whose grid the inverse gets (default: the transform's)"
     )
-    invert.add_argument("--fixed", metavar="FIXED", type=Path, help="needed for transforms without a grid (B-spline)")
+    invert.add_argument("--fixed", metavar="FIXED", type=Path, help="the grid for transforms that have none (B-spline)")
     invert.set_defaults(run=run_invert)
 
 
@@ -74,11 +73,14 @@ def _warp_image(arguments: Namespace) -> Answer:
     volume = read_volume(arguments.input)
     reference = _grid_of(arguments.reference)
     transform = read_transform(arguments.transform, reference)
-    interpolation, outside = ("nearest", 0.0) if arguments.labels else (arguments.interpolation, None)
-    warped = warp_volume(volume, transform, reference or transform.geometry, interpolation, outside)
+    grid = reference or transform.geometry
+    if arguments.labels:
+        warped = warp_volume(volume, transform, grid, "nearest", outside=0)
+    else:
+        warped = warp_volume(volume, transform, grid, arguments.interpolation)
     write_volume(warped, output)
-    grid = arguments.reference or arguments.transform
-    return Answer(f"Warped {volume.name} onto the grid of {grid.name}: {output}")
+    whose = (arguments.reference or arguments.transform).name
+    return Answer(f"Warped {volume.name} onto the grid of {whose}: {output}")
 
 
 def run_invert(arguments: Namespace) -> Answer:
@@ -86,18 +88,13 @@ def run_invert(arguments: Namespace) -> Answer:
     from ..transforms.read_write import WRITABLE, read_transform, write_transform
 
     output = check_output_file(arguments.output, WRITABLE)
-    try:
-        transform = read_transform(arguments.transform, _grid_of(arguments.fixed))
-    except BadInput as problem:
-        if arguments.fixed is not None or "no grid" not in str(problem):
-            raise
-        raise BadInput(str(problem), "Add --fixed and the fixed image.") from problem
+    transform = read_transform(arguments.transform, _grid_of(arguments.fixed))
     result = invert(transform, _grid_of(arguments.reference))
     write_transform(output, result.field)
-    accuracy = f"T(inverse(y)) is off by {result.residual_mm:.3f} mm at most"
+    accuracy = f"T(inverse(y)) comes back to y within {result.residual_mm:.2g} mm"
     if result.unconverged:
-        accuracy += f"; {100 * result.unconverged:.2g} % of the points lie where the transform folds or ends"
-    return Answer(f"Wrote the inverse to {output} ({accuracy}).")
+        accuracy += f"; {100 * result.unconverged:.2g} % of the points have no exact inverse: T folds there"
+    return Answer(f"Wrote the inverse to {output}. {accuracy}.")
 
 
 def _grid_of(image: Path | None) -> Geometry | None:

@@ -43,15 +43,15 @@ def find_pair(folder: str | Path) -> PairFiles:
     images = [entry for entry in entries if entry.is_dir() or entry.name.lower().endswith(IMAGE_ENDINGS)]
     tables = [entry for entry in entries if entry.name.lower().endswith(LANDMARK_ENDINGS)]
     fixed, moving = (_only_one(images, side, _is_scan, "scan") for side in SIDES)
-    for side, found in zip(SIDES, (fixed, moving), strict=True):
-        if found is None:
-            raise BadInput(
-                f"The folder '{folder.name}' holds no {side} scan.",
-                "The names of the two scans must hold the words 'fixed' and 'moving', for example fixed.nii.gz.",
-            )
+    if fixed is None or moving is None:
+        missing = "fixed" if fixed is None else "moving"
+        raise BadInput(
+            f"The folder '{folder.name}' holds no {missing} scan.",
+            "The names of the two scans must hold the words 'fixed' and 'moving', for example fixed.nii.gz.",
+        )
     masks = [_only_one(images, side, lambda name: "mask" in name, "mask") for side in SIDES]
     landmarks = [_only_one(tables, side, lambda name: "landmark" in name, "landmark file") for side in SIDES]
-    if (landmarks[0] is None) != (landmarks[1] is None):
+    if landmarks.count(None) == 1:
         there = next(path.name for path in landmarks if path)
         raise BadInput(f"'{there}' has no partner: landmarks are needed in both scans or in none.")
     return PairFiles(fixed, moving, *masks, *landmarks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,18 +28,23 @@ SHAPE_SCALE_MM = 10.0
 
 @dataclass(frozen=True)
 class Problem:
-    """``linear`` maps fixed to moving LPS points. ``region`` is where the match counts; ``fixed_organ`` and
-    ``moving_organ`` are the whole organs seen in the images (both lungs, say), whose borders lead the rescue start."""
+    """``linear`` maps fixed to moving LPS points. ``region`` is where the match counts. ``find_organs`` gives the whole
+    organ as each image shows it (both lungs, say), whose border leads the rescue start; it is asked only when needed
+    and answers None where there is no such organ."""
 
     fixed: Volume
     moving: Volume
     region: Region
-    fixed_organ: Region | None
-    moving_organ: Region | None
     linear: LinearTransform
     fixed_intensity: Intensity
     moving_intensity: Intensity
     device: torch.device
+    find_organs: Callable[[], tuple[Region, Region] | None] = lambda: None
+
+    @cached_property
+    def organs(self) -> tuple[Region, Region] | None:
+        """The organ in the fixed and in the moving image, if both show one."""
+        return self.find_organs()
 
     @cached_property
     def fixed_source(self) -> ImageSource:
@@ -50,10 +56,13 @@ class Problem:
 
     @cached_property
     def box(self) -> FrameGrid:
-        """The fixed image's grid, reduced to the surroundings of the region (it may reach beyond the image)."""
+        """The fixed image's grid, reduced to the surroundings of the region."""
         lower, upper = self.region.box()
         shift = _offset(self.region.mask.geometry, self.fixed.geometry)
-        return FrameGrid.of(self.fixed.geometry).box(lower + shift - BOX_MARGIN_MM, upper + shift + BOX_MARGIN_MM)
+        grid = FrameGrid.of(self.fixed.geometry)
+        last = np.array(grid.last)
+        lower = np.clip(lower + shift - BOX_MARGIN_MM, 0, last)
+        return grid.box(lower, np.clip(upper + shift + BOX_MARGIN_MM, 0, last))
 
     @cached_property
     def moving_box(self) -> FrameGrid:
@@ -80,20 +89,18 @@ class Problem:
 
     def shape_channels(self, fixed_grid: FrameGrid, moving_grid: FrameGrid) -> tuple[torch.Tensor, torch.Tensor]:
         """Saturated signed distance to the border of the organ, on both grids: -1 outside, 0 on it, 1 inside."""
+        of_fixed, of_moving = self._distances
         return (
-            _source_on(self._fixed_distance, self.fixed.geometry, fixed_grid, self.device, _saturated),
-            _source_on(self._moving_distance, self.moving.geometry, moving_grid, self.device, _saturated),
+            _source_on(of_fixed, self.fixed.geometry, fixed_grid, self.device, _saturated),
+            _source_on(of_moving, self.moving.geometry, moving_grid, self.device, _saturated),
         )
 
     @cached_property
-    def _fixed_distance(self) -> Volume:
-        assert self.fixed_organ is not None
-        return signed_distance(self.fixed_organ)
-
-    @cached_property
-    def _moving_distance(self) -> Volume:
-        assert self.moving_organ is not None
-        return signed_distance(self.moving_organ)
+    def _distances(self) -> tuple[Volume, Volume]:
+        if self.organs is None:
+            raise ValueError("A level with a shape channel needs the organ in both images.")
+        fixed, moving = self.organs
+        return signed_distance(fixed), signed_distance(moving)
 
 
 def signed_distance(region: Region) -> Volume:

@@ -8,7 +8,9 @@ further than the grey values can see. Only the winner goes through the finest le
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..errors import Cancelled
 from ..transforms.displacement_field import DisplacementField
@@ -25,7 +27,19 @@ WORTHWHILE_GAIN = 0.0005
 """Mean correlation by which a later start has to be better; less is noise."""
 PROPOSAL_LEVEL_MM = 4.0
 """A proposal enters the pyramid here: coarser levels would blur what it knows."""
-NO_REFINEMENT = Settings(levels=())
+MOST_SAMPLES = 8_000_000
+"""Samples of the finest level at most: some 1.4 GB of working memory."""
+
+
+def fitted(settings: Settings, problem: Problem) -> Settings:
+    """The settings with levels coarsened where the region is so large that they would not fit into memory."""
+    extent = np.prod([b - a for a, b in zip(problem.box.origin, problem.box.last, strict=True)])
+    finest = float((extent / MOST_SAMPLES) ** (1 / 3))
+
+    def coarsened(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+        return tuple(replace(level, spacing=max(level.spacing, finest)) for level in levels)
+
+    return replace(settings, levels=coarsened(settings.levels), rescue=coarsened(settings.rescue))
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ def solve(
         runs.append((name, _descend(problem, settings, entry, start, steps)))
     candidates = [Candidate(name, meter(lattice)) for name, lattice in runs]
     best = _best(candidates)
-    if settings.rescue and candidates[best].match.lost > RESCUE_SHARE and problem.moving_organ is not None:
+    if settings.rescue and candidates[best].match.lost > RESCUE_SHARE and problem.organs is not None:
         rescue = tuple(level for level in settings.rescue if level.spacing >= fine[0].spacing)
         runs.append(("organ border", _descend(problem, settings, rescue, zero, steps)))
         candidates.append(Candidate("organ border", meter(runs[-1][1])))

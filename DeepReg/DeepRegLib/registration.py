@@ -1,0 +1,211 @@
+"""The one way through: read, check, pre-align, propose, refine, evaluate.
+
+Command line, worker, panel, console, benchmark and training validation all call :func:`register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .device import choose_device, working_threads
+from .errors import BadInput, OutOfMemory
+from .evidence.landmarks import Landmarks
+from .images.geometry import Geometry
+from .images.region import Region, find_region
+from .images.volume import Volume
+from .inputs import Inputs, read_inputs
+from .methods.interface import Method, method_named
+from .methods.pair import Pair
+from .methods.prealign import prealign
+from .record import evidence_of
+from .refinement.fold_repair import repair_folds
+from .refinement.intensity import lung_intensity, shows_lungs, tissue_intensity, values_inside
+from .refinement.problem import Problem
+from .refinement.settings import QUALITIES, Quality, Settings, settings_for
+from .refinement.solver import Solution, Watch, fitted, solve
+from .result import Registration
+from .stages import Stages
+from .transforms.compose import compose
+from .transforms.displacement_field import DisplacementField
+from .transforms.linear import LinearTransform
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+AUTO = "auto"
+SOLVER_ALONE = "lucas-kanade"
+MOST_FIELD_VOXELS = 8_000_000
+"""Larger fixed images get a field on coarser voxels with the same axes: 96 MB instead of gigabytes, and since the
+solver's lattice is coarser still, nothing is lost that was ever there."""
+FINEST_FIELD_MM = 1.5
+"""Below this the field of a large image is not refined: the lattice of the solver has 2.4 mm at its finest."""
+
+
+def register(
+    fixed: str | Path | sitk.Image | Volume,
+    moving: str | Path | sitk.Image | Volume,
+    method: str = AUTO,
+    quality: Quality = "balanced",
+    fixed_mask: str | Path | sitk.Image | Volume | None = None,
+    moving_mask: str | Path | sitk.Image | Volume | None = None,
+    fixed_landmarks: str | Path | Landmarks | None = None,
+    moving_landmarks: str | Path | Landmarks | None = None,
+    device: str = AUTO,
+    threads: int | None = None,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda fraction, stage: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Registration:
+    """Find the map T from points of the fixed to points of the moving image, with its evidence.
+
+    ``fixed`` and ``moving`` are files, SimpleITK images or Volumes, three-dimensional. Without ``fixed_mask`` the region
+    where the match counts is found: the lungs, or else the body or head. ``moving_mask`` says where the same organ lies
+    in the moving image. Landmarks are used to measure, never to fit. The seed is written into the evidence; the same
+    seed, threads and machine give the same field.
+
+    Raises :class:`~DeepRegLib.errors.BadInput` and its siblings before work starts,
+    :class:`~DeepRegLib.errors.NoOverlap` when the images do not meet, and :class:`~DeepRegLib.errors.Cancelled`.
+
+    >>> from DeepRegLib.phantom import make_phantom
+    >>> pair = make_phantom((64, 48, 48), seed=1)
+    >>> registration = register(pair.fixed, pair.moving, quality="fast")
+    >>> registration.evidence["method"]
+    'lucas-kanade'
+    """
+    if quality not in QUALITIES:
+        raise BadInput(f"There is no quality '{quality}'. Available: {', '.join(QUALITIES)}.")
+    chosen, warnings = choose_method(method)
+    torch_device = choose_device(device)
+    stages = Stages(progress, cancelled)
+    with working_threads(threads) as used_threads, torch.inference_mode():
+        with stages.stage("read"):
+            inputs = read_inputs(
+                fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks, chosen.dimensions
+            )
+        with stages.stage("region"):
+            problem, settings = _prepare(inputs, quality, torch_device)
+        problem, solution, folded, more = _align_on(problem, settings, chosen, seed, stages)
+        warnings += more
+        with stages.stage("evaluate"):
+            stages.within(0.1)
+            registration = _result(inputs, problem, solution, warnings)
+            registration.evidence.update(
+                evidence_of(
+                    registration,
+                    solution,
+                    method=chosen.name,
+                    requested_method=method,
+                    quality=quality,
+                    seed=seed,
+                    device=str(problem.device),
+                    threads=used_threads,
+                    mended_percent=100 * folded,
+                )
+            )
+    registration.evidence["seconds"] = {**stages.seconds, "total": stages.total()}
+    return registration
+
+
+def choose_method(name: str) -> tuple[Method, list[str]]:
+    """The method to run and what there is to say about the choice."""
+    if name != AUTO:
+        return method_named(name), []
+    return method_named(SOLVER_ALONE), ["No trained model is installed: the solver started from zero."]
+
+
+def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Problem, Settings]:
+    """The region, the scale of the grey values and the settings that suit them."""
+    region = find_region(inputs.fixed) if inputs.fixed_mask is None else Region.given(inputs.fixed_mask)
+    fixed_values = values_inside(inputs.fixed, region.mask)
+    lungs = region.kind == "lungs" or (region.kind == "given" and shows_lungs(fixed_values))
+    if lungs:
+        of_fixed = of_moving = lung_intensity
+    else:
+        moving_region = find_region(inputs.moving) if inputs.moving_mask is None else Region.given(inputs.moving_mask)
+        of_fixed = tissue_intensity(fixed_values)
+        of_moving = tissue_intensity(values_inside(inputs.moving, moving_region.mask))
+
+    def organs() -> tuple[Region, Region] | None:
+        of_fixed_image = region if region.kind == "lungs" else find_region(inputs.fixed)
+        if inputs.moving_mask is not None and inputs.fixed_mask is not None:
+            return region, Region.given(inputs.moving_mask)
+        of_moving_image = find_region(inputs.moving)
+        same = of_fixed_image.kind == of_moving_image.kind == "lungs"
+        return (of_fixed_image, of_moving_image) if same else None
+
+    problem = Problem(
+        inputs.fixed, inputs.moving, region, LinearTransform(), of_fixed, of_moving, device, organs
+    )
+    return problem, fitted(settings_for(quality, lungs), problem)
+
+
+def _align_on(
+    problem: Problem, settings: Settings, method: Method, seed: int, stages: Stages
+) -> tuple[Problem, Solution, float, list[str]]:
+    """Run on the problem's device; when a graphics card runs out of memory, go on with the processor."""
+    try:
+        return (*_align(problem, settings, method, seed, stages), [])
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        on_cpu = replace(problem, device=torch.device("cpu"))
+        warning = "The memory of the graphics card ran out; the registration went on with the processor."
+        return (*_align(on_cpu, settings, method, seed, stages), [warning])
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "not enough memory" not in str(error):
+            raise
+        raise OutOfMemory(
+            "The memory ran out during the registration.", "Close other programs or choose a lower quality."
+        ) from error
+
+
+def _align(
+    problem: Problem, settings: Settings, method: Method, seed: int, stages: Stages
+) -> tuple[Problem, Solution, float]:
+    with stages.stage("prealign"):
+        problem = replace(problem, linear=prealign(problem))
+    with stages.stage("propose"):
+        pair = Pair(problem.fixed, problem.moving, problem.region, problem.linear, problem.device, seed)
+        fields = method.propose(pair, lambda fraction, words: stages.within(fraction), stages.cancelled)
+        proposals = _named(method.name, fields)
+    with stages.stage("refine"):
+        solution = solve(problem, settings, proposals, Watch(stages.within, stages.cancelled))
+        lattice, folded = repair_folds(solution.lattice, problem, max(problem.fixed.geometry.spacing))
+        solution = replace(solution, lattice=lattice)
+    return problem, solution, folded
+
+
+def _named(method: str, fields: Sequence[DisplacementField]) -> list[tuple[str, DisplacementField]]:
+    if len(fields) == 1:
+        return [(method, fields[0])]
+    return [(f"{method} {k + 1}", field) for k, field in enumerate(fields)]
+
+
+def field_geometry(fixed: Geometry) -> Geometry:
+    """The grid on which the field of a fixed image is kept: its own, or coarser ones for very large images."""
+    spacing = np.array(fixed.spacing)
+    geometry, step = fixed, FINEST_FIELD_MM
+    while geometry.voxel_count > MOST_FIELD_VOXELS:
+        geometry = fixed.with_spacing(tuple(np.maximum(spacing, step)))
+        step *= 1.1
+    return geometry
+
+
+def _result(inputs: Inputs, problem: Problem, solution: Solution, warnings: list[str]) -> Registration:
+    field = solution.lattice.deformation(problem, field_geometry(problem.fixed.geometry))
+    return Registration(
+        fixed=inputs.fixed,
+        moving=inputs.moving,
+        field=field,
+        prealignment=problem.linear,
+        transform=compose(problem.linear, field),
+        region=problem.region,
+        fixed_landmarks=inputs.fixed_landmarks,
+        moving_landmarks=inputs.moving_landmarks,
+        evidence={"warnings": warnings},
+    )
