@@ -16,11 +16,15 @@ from .files import whole_file
 if TYPE_CHECKING:
     from .methods.interface import Cancelled as AskedToStop
     from .methods.interface import Progress
+    from .refinement.settings import Quality
+    from .result import Registration
 
 PAIR_FOLDER = "pair"
 SCENE = "scene.mrb"
 ERRORS_TABLE = "landmark_errors.csv"
 ERRORS_JSON = "landmark_errors.json"
+LABEL = "label"
+"""The column of the table that holds no number."""
 REGISTERED_SHARE = 0.9
 """Of the time; the rest is writing."""
 SCENE_WRITER = "DeepRegSlicer.scene_file"
@@ -49,7 +53,13 @@ def make_pair(output: Path, difficulty: str = "easy", seed: int = 0) -> PairFile
 
 
 def demonstrate(
-    pair: PairFiles, output: Path, quality: str, seed: int, progress: Progress, cancelled: AskedToStop
+    pair: PairFiles,
+    output: Path,
+    quality: Quality,
+    seed: int,
+    threads: int | None,
+    progress: Progress,
+    cancelled: AskedToStop,
 ) -> Demonstration:
     """Register ``pair`` and write to the folder ``output``: the transform and its inverse, the warped image, the
     report, the evidence, a scene for 3D Slicer, and with landmarks their errors as table and JSON.
@@ -67,42 +77,38 @@ def demonstrate(
         moving_mask=pair.moving_mask,
         fixed_landmarks=pair.fixed_landmarks,
         moving_landmarks=pair.moving_landmarks,
+        threads=threads,
         seed=seed,
         progress=lambda fraction, stage: progress(REGISTERED_SHARE * fraction, stage),
         cancelled=cancelled,
     )
     if cancelled():
-        raise Cancelled("The demonstration was stopped.")
-    progress(REGISTERED_SHARE, "write")
-    output.mkdir(parents=True, exist_ok=True)
-    files = {path.name: path for path in map(Path, registration.save(output).values())}
+        raise Cancelled("The demonstration was cancelled.")
+    progress(REGISTERED_SHARE, "Writing the results")
+    files = {path.name: path for path in registration.save(output).values()}
     if ERRORS_TABLE in files:
         files[ERRORS_JSON] = _write_errors_json(files[ERRORS_TABLE], output / ERRORS_JSON, registration.evidence)
-    progress(0.5 * (1 + REGISTERED_SHARE), "scene for 3D Slicer")
+    progress(0.5 * (1 + REGISTERED_SHARE), "Writing the scene for 3D Slicer")
     note = _write_scene(output / SCENE, registration)
     if not note:
         files[SCENE] = output / SCENE
-    progress(1.0, "done")
+    progress(1.0, "Done")
     return Demonstration(registration.evidence, files, (note,) if note else ())
 
 
 def _write_errors_json(table: Path, path: Path, evidence: dict[str, Any]) -> Path:
     """The table of landmark errors once more, for programs: the same columns, and the statistics of the evidence."""
     with table.open(encoding="utf-8", newline="") as file:
-        rows = [{name: _number_or_text(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        rows = [
+            {name: text if name == LABEL else float(text) for name, text in row.items()} for row in csv.DictReader(file)
+        ]
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({"statistics": evidence["landmarks"], "landmarks": rows}, indent=1) + "\n")
+        content = {"statistics": evidence["landmarks"], "landmarks": rows}
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def _number_or_text(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _write_scene(path: Path, registration: object) -> str:
+def _write_scene(path: Path, registration: Registration) -> str:
     """Write the scene; returns an empty text, or the reason why there is none."""
     try:
         writer = importlib.import_module(SCENE_WRITER)

@@ -14,6 +14,7 @@ from .registering import add_landmark_options, check_landmark_options
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
 
+    from ..images.region import Region
     from ..images.volume import Volume
     from ..transforms.displacement_field import DisplacementField
 
@@ -54,7 +55,7 @@ def run_evaluate(arguments: Namespace) -> Answer:
         **_of_the_map(transform, fixed, moving, region.mask),
     }
     if arguments.fixed_landmarks:
-        evidence["landmarks"] = _of_landmarks(arguments, transform, fixed, moving)
+        evidence["landmarks"] = _of_landmarks(arguments, transform, fixed, moving, region)
     if arguments.fixed_labels:
         evidence["dice"] = _of_labels(arguments, transform)
     heading = f"{arguments.transform.name}, from {fixed.name} to {moving.name}:"
@@ -96,24 +97,20 @@ def _lengths(transform: DisplacementField, region: Volume) -> dict[str, float]:
     return {name: float(value) for name, value in measures.items()}
 
 
-def _of_landmarks(arguments: Namespace, transform: DisplacementField, fixed: Volume, moving: Volume) -> dict[str, Any]:
-    from ..evidence.landmarks import (
-        ErrorStatistics,
-        check_landmark_pair,
-        read_landmarks,
-        snapped_errors,
-        target_registration_error,
-    )
+def _of_landmarks(
+    arguments: Namespace, transform: DisplacementField, fixed: Volume, moving: Volume, region: Region
+) -> dict[str, Any]:
+    from ..evidence.landmarks import check_landmark_pair, read_landmarks
+    from ..record import landmark_record
+    from ..result import Registration
     from ..transforms.linear import LinearTransform
 
     here, there = read_landmarks(arguments.fixed_landmarks), read_landmarks(arguments.moving_landmarks)
     check_landmark_pair(here, there, fixed.geometry, moving.geometry)
-    errors = {
-        "before": target_registration_error(LinearTransform(), here, there),
-        "after": target_registration_error(transform, here, there),
-        "after_snapped": snapped_errors(transform.map_points(here.points), there, moving.geometry),
-    }
-    return {"count": len(here), **{name: ErrorStatistics.of(e).as_dict() for name, e in errors.items()}}
+    registration = Registration(fixed, moving, transform, LinearTransform(), transform, region, here, there)
+    record = landmark_record(registration)
+    del record["after_prealignment"]  # a file does not say which part of it was one
+    return record
 
 
 def _of_labels(arguments: Namespace, transform: DisplacementField) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def _bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Display
 
-    columns = (TextColumn("{task.description:<20}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     # The answer on standard output stays ours: rich would route it through its own console.
     with Display(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as display:
         task = display.add_task("start", total=1.0)

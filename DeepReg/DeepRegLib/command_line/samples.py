@@ -45,6 +45,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     )
     demo.add_argument("--quality", choices=QUALITIES, default="balanced", help="default: balanced")
     _add_patient_options(demo)
+    demo.add_argument("--threads", metavar="N", type=positive, help="processor threads (default: all)")
     demo.add_argument("--open", action="store_true", help="open the report in the browser")
     demo.set_defaults(run=run_demo)
 
@@ -67,15 +68,17 @@ def run_phantom(arguments: Namespace) -> Answer:
 def run_demo(arguments: Namespace) -> Answer:
     output = check_output_folder(arguments.output)
     with shown_progress() as progress:
-        progress(0.0, "prepare the pair")
+        progress(0.0, "Preparing the pair")
         pair = _pair(arguments, output)
 
         def later(fraction: float, stage: str) -> None:
             progress(PAIR_SHARE + (1 - PAIR_SHARE) * fraction, stage)
 
         with first_signal_asks() as cancelled:
-            shown = demonstrate(pair, output, arguments.quality, arguments.seed, later, cancelled)
+            shown = demonstrate(pair, output, arguments.quality, arguments.seed, arguments.threads, later, cancelled)
     lines = [*wording.registration(shown.evidence), *shown.notes, *wording.files(shown.files.values())]
+    if not arguments.data:
+        lines.append(f"The two scans themselves, and the true transform between them: {pair.fixed.parent}")
     if arguments.open:
         _open(shown.files["report.html"])
     return Answer("\n".join(lines))

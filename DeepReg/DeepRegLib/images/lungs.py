@@ -7,7 +7,7 @@ for scans that end in the middle of the lung.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,17 +54,26 @@ MINIMUM_LUNG_ML = 60.0
 AIRWAY_ML = (3.0, 120.0)
 """Trachea and main bronchi together."""
 AIRWAY_BELOW_HU = -900.0
+AIRWAY_GAP_MM = 9.0
+"""How near an airway comes to the lung: the wall of a bronchus and what coarse voxels add to it."""
 SMALLEST_SHARE_WALLED = 0.65
 """Share of the surroundings of an airway that is tissue: most of it; next to none around a dark piece of lung."""
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """Coarse HU (z, y, x), its voxels, and the array axes that run left-right and front-back."""
+    """Coarse HU (z, y, x), its voxels, the array axes that run left-right and front-back, and whether the third one
+    runs to the head (1) or to the feet (-1)."""
 
     array: np.ndarray
     spacing: tuple[float, float, float]
     lateral_axes: tuple[int, ...]
+    upwards: int
+
+    @property
+    def long_axis(self) -> int:
+        """The array axis that runs between feet and head."""
+        return next(axis for axis in range(3) if axis not in self.lateral_axes)
 
     @property
     def voxel_ml(self) -> float:
@@ -79,9 +88,12 @@ class _Scan:
 def find_lungs(coarse: Volume) -> np.ndarray | None:
     """The lungs (z, y, x; bool) of a CT in Hounsfield units on voxels of about 3 mm, or None where there are none.
 
-    Vessels belong to them, trachea and main bronchi do not, as far as their air differs from that of the lung.
+    Vessels belong to them, and so do trachea and main bronchi, which move with them: for the solver they are landmarks.
     """
-    scan = _Scan(coarse.array, coarse.geometry.spacing, lateral_axes(coarse.geometry))
+    lateral = lateral_axes(coarse.geometry)
+    long_axis = next(axis for axis in range(3) if axis not in lateral)
+    upwards = 1 if coarse.geometry.axes[2, 2 - long_axis] > 0 else -1
+    scan = _Scan(coarse.array, coarse.geometry.spacing, lateral, upwards)
     within = _within_body(scan)
     smooth = _smoothed(scan.array)
     limit = _outside_air(smooth[scan.sides]) + ABOVE_OUTSIDE_AIR_HU
@@ -91,11 +103,10 @@ def find_lungs(coarse: Volume) -> np.ndarray | None:
     if not cores.any():
         return None
     block = bounding_slices(cores, margin=int(np.ceil(3 * SKIN_MM / min(scan.spacing))))
-    scan = _Scan(scan.array[block], scan.spacing, scan.lateral_axes)
+    scan = replace(scan, array=scan.array[block])
     lungs = dilated(cores[block], 2 * SKIN_MM, scan.spacing) & air[block]
-    lungs &= ~_airway(scan, lungs, limit)
     kept = np.zeros(cores.shape, bool)
-    kept[block] = _filled_lungs(scan, lungs)
+    kept[block] = _filled_lungs(scan, lungs) | _airway(scan, lungs, within[block], limit)
     return kept if kept.sum() * scan.voxel_ml >= MINIMUM_LUNGS_ML else None
 
 
@@ -169,17 +180,25 @@ def _holds_tissue(inner: np.ndarray, limit: float) -> bool:
     )
 
 
-def _airway(scan: _Scan, lungs: np.ndarray, limit: float) -> np.ndarray:
-    """Trachea and main bronchi: tubes of air along the body, walled in by tissue; dark lung is not."""
-    labels, counts = components(lungs & (scan.array < max(limit, AIRWAY_BELOW_HU)))
+def _airway(scan: _Scan, lungs: np.ndarray, within: np.ndarray, limit: float) -> np.ndarray:
+    """Trachea and main bronchi where they are no part of ``lungs``: tubes of air in the upper half, walled in by
+    tissue, that come near both or the one lung. Stomach and bowel gas lie in the lower half."""
+    labels, counts = components((scan.array < max(limit, AIRWAY_BELOW_HU)) & within & ~lungs)
+    near = dilated(lungs, AIRWAY_GAP_MM, scan.spacing)
+    middle = np.argwhere(lungs.any(scan.lateral_axes)).mean()
     airway = np.zeros(lungs.shape, bool)
     low, high = AIRWAY_ML
     for label in np.flatnonzero((counts * scan.voxel_ml >= low) & (counts * scan.voxel_ml <= high)):
         block = bounding_slices(labels == label, margin=3)
         tube = labels[block] == label
+        height = np.argwhere(tube.any(scan.lateral_axes)).mean() + block[scan.long_axis].start
         lumen = dilated(tube, SKIN_MM, scan.spacing)
         wall = dilated(lumen, SKIN_MM, scan.spacing) & ~lumen
-        if (scan.array[block][wall] >= AIR_BELOW_HU).mean() >= SMALLEST_SHARE_WALLED:
+        if (
+            (height - middle) * scan.upwards > 0
+            and near[block][tube].any()
+            and (scan.array[block][wall] >= AIR_BELOW_HU).mean() >= SMALLEST_SHARE_WALLED
+        ):
             airway[block] |= lumen
     return airway
 
