@@ -26,7 +26,7 @@ def bspline(pair_folder, tmp_path_factory):
 
 @pytest.fixture
 def in_process(capsys):
-    """Like the fixture for real processes, within this one: torch is loaded once. Exit statuses and clean output of real
+    """As the fixture for real processes, within this one: torch is loaded once. Exit statuses and clean output of real
     processes are tested with the other commands."""
 
     def run(*words):

@@ -26,7 +26,8 @@ LOST_CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class Match:
-    """``mean`` local correlation in the region, and the share of it that is ``lost`` (below ``LOST_CORRELATION``)."""
+    """``mean`` local correlation in the region, places beyond the moving image counting as 0, and the share of the
+    region within the moving image that is ``lost`` (below ``LOST_CORRELATION``)."""
 
     mean: float
     lost: float
@@ -45,17 +46,20 @@ class MatchMeter:
         self._mean, self._variance = self._moments(fixed)
 
     def __call__(self, lattice: Lattice) -> Match:
-        correlation = self.map(lattice)
-        total = self._share.sum()
-        lost = (correlation < LOST_CORRELATION) * self._share
-        return Match(float((correlation * self._share).sum() / total), float(lost.sum() / total))
+        correlation, inside = self._correlation(lattice)
+        seen = self._share * inside
+        lost = (correlation < LOST_CORRELATION) * seen
+        return Match(
+            float((correlation * seen).sum() / self._share.sum().clamp_min(1)),
+            float(lost.sum() / seen.sum().clamp_min(1)),
+        )
 
-    def map(self, lattice: Lattice) -> torch.Tensor:
-        """Local correlation (z, y, x), -1 to 1; 0 where the moving image ends."""
+    def _correlation(self, lattice: Lattice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Local correlation (z, y, x), -1 to 1, and where the moving image has something to say."""
         warped, inside = self._images.warped(lattice)
         mean, variance = self._moments(warped[0])
         covariance = self._average(self._images.fixed[0] * warped[0]) - self._mean * mean
-        return covariance.div_((self._variance * variance).sqrt_()).mul_(inside)
+        return covariance.div_((self._variance * variance).sqrt_()), inside
 
     def _moments(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mean = self._average(image)
