@@ -11,11 +11,13 @@ import numpy as np
 from . import __version__
 from .evidence.jacobian import jacobian_statistics
 from .evidence.landmarks import ErrorStatistics, snapped_errors, target_registration_error
+from .evidence.region_grid import region_on
 from .evidence.similarity import similarity
 from .images.memory import peak_memory_mb
 from .images.volume import Volume
 from .refinement.solver import Solution
 from .result import Registration
+from .transforms.displacement_field import DisplacementField
 from .transforms.linear import LinearTransform
 
 IDENTITY = LinearTransform()
@@ -26,15 +28,14 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
     landmark errors (mm), Jacobian determinant and displacement in the region, similarity before and after, versions,
     peak memory (MB) and warnings (sentences)."""
     region = registration.fixed_region
-    jacobian = jacobian_statistics(registration.transform, region).as_dict()
-    folding = jacobian.pop("folding_percent")
+    measures = measures_of(registration.transform, registration.field, registration.fixed, registration.moving, region)
+    folding = measures["folding_percent"]
     warnings = list(registration.evidence.get("warnings", []))
     mended = run.pop("mended_percent")
     if mended:
         warnings.append(f"The field folded in {mended:.3g} % of the region and was smoothed there.")
     if folding:
         warnings.append(f"The field folds in {folding:.3g} % of the region.")
-    alike = similarity(registration.fixed, registration.moving, IDENTITY, registration.transform, region)
     record: dict[str, Any] = {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -54,10 +55,7 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
             "matrix": registration.prealignment.matrix.tolist(),
             "translation": registration.prealignment.translation.tolist(),
         },
-        "folding_percent": folding,
-        "jacobian": jacobian,
-        "displacement": _displacement(registration),
-        "similarity": {"before": alike.before, "after": alike.after},
+        **measures,
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "warnings": warnings,
     }
@@ -102,12 +100,24 @@ def _image(volume: Volume) -> dict[str, Any]:
     return {"name": volume.name, "size": list(volume.geometry.size), "spacing_mm": list(volume.geometry.spacing)}
 
 
-def _displacement(registration: Registration) -> dict[str, float]:
-    """Lengths of the deformable part in the region, mm."""
-    mask = registration.region.on(registration.field.geometry) > 0.5
-    vectors = registration.field.array[mask]
-    if not len(vectors):
-        vectors = registration.field.array.reshape(-1, 3)
+def measures_of(
+    transform: DisplacementField, deformation: DisplacementField, fixed: Volume, moving: Volume, region: Volume
+) -> dict[str, Any]:
+    """What needs no landmarks: folding and Jacobian determinant of ``transform`` (the whole map), lengths of
+    ``deformation`` (mm), both in ``region``, and the squared local correlation of the images before and after."""
+    jacobian = jacobian_statistics(transform, region).as_dict()
+    alike = similarity(fixed, moving, IDENTITY, transform, region)
+    return {
+        "folding_percent": jacobian.pop("folding_percent"),
+        "jacobian": jacobian,
+        "displacement": _lengths(deformation, region),
+        "similarity": {"before": alike.before, "after": alike.after},
+    }
+
+
+def _lengths(deformation: DisplacementField, region: Volume) -> dict[str, float]:
+    inside = region_on(region, deformation.geometry)
+    vectors = deformation.array[inside] if inside.any() else deformation.array.reshape(-1, 3)
     lengths = np.sqrt(np.einsum("ni,ni->n", vectors, vectors))
     return {
         "mean_mm": float(lengths.mean()),

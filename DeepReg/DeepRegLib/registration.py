@@ -25,6 +25,7 @@ from .methods.pair import Pair
 from .methods.prealign import prealign
 from .record import evidence_of
 from .refinement.fold_repair import repair_folds
+from .refinement.image_source import Intensity
 from .refinement.intensity import lung_intensity, shows_lungs, tissue_intensity, values_inside
 from .refinement.problem import Problem
 from .refinement.settings import QUALITIES, Quality, Settings, settings_for
@@ -64,10 +65,10 @@ def register(
 ) -> Registration:
     """Find the map T from points of the fixed to points of the moving image, with its evidence.
 
-    ``fixed`` and ``moving`` are files, SimpleITK images or Volumes, three-dimensional. Without ``fixed_mask`` the region
-    where the match counts is found: the lungs, or else the body or head. ``moving_mask`` says where the same organ lies
-    in the moving image. Landmarks are used to measure, never to fit. The seed is written into the evidence; the same
-    seed, threads and machine give the same field.
+    ``fixed`` and ``moving`` are files, SimpleITK images or Volumes, three-dimensional. Without ``fixed_mask`` the
+    region where the match counts is found: the lungs, or else the body or head. ``moving_mask`` says where the same
+    organ lies in the moving image. Landmarks are used to measure, never to fit. The seed is written into the evidence;
+    the same seed, threads and machine give the same field.
 
     Raises :class:`~DeepRegLib.errors.BadInput` and its siblings before work starts,
     :class:`~DeepRegLib.errors.NoOverlap` when the images do not meet, and :class:`~DeepRegLib.errors.Cancelled`.
@@ -124,9 +125,9 @@ def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Pr
     region = find_region(inputs.fixed) if inputs.fixed_mask is None else Region.given(inputs.fixed_mask)
     fixed_values = values_inside(inputs.fixed, region.mask)
     lungs = region.kind == "lungs" or (region.kind == "given" and shows_lungs(fixed_values))
-    if lungs:
-        of_fixed = of_moving = lung_intensity
-    else:
+    of_fixed: Intensity = lung_intensity
+    of_moving: Intensity = lung_intensity
+    if not lungs:
         moving_region = find_region(inputs.moving) if inputs.moving_mask is None else Region.given(inputs.moving_mask)
         of_fixed = tissue_intensity(fixed_values)
         of_moving = tissue_intensity(values_inside(inputs.moving, moving_region.mask))
@@ -139,9 +140,7 @@ def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Pr
         same = of_fixed_image.kind == of_moving_image.kind == "lungs"
         return (of_fixed_image, of_moving_image) if same else None
 
-    problem = Problem(
-        inputs.fixed, inputs.moving, region, LinearTransform(), of_fixed, of_moving, device, organs
-    )
+    problem = Problem(inputs.fixed, inputs.moving, region, LinearTransform(), of_fixed, of_moving, device, organs)
     return problem, fitted(settings_for(quality, lungs), problem)
 
 

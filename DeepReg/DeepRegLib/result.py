@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class Registration:
     region: Region
     fixed_landmarks: Landmarks | None = None
     moving_landmarks: Landmarks | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, Any] = dataclass_field(default_factory=dict)
 
     @property
     def fixed_region(self) -> Volume:
@@ -75,9 +76,10 @@ class Registration:
     @cached_property
     def _inverse(self) -> DisplacementField:
         geometry = self.moving.geometry
-        spacing = tuple(max(s, INVERSE_SPACING_MM) for s in geometry.spacing)
-        coarser = any(a > b for a, b in zip(spacing, geometry.spacing, strict=True))
-        return invert(self.transform, geometry.with_spacing(spacing) if coarser else geometry, self.prealignment).field
+        if min(geometry.spacing) < INVERSE_SPACING_MM:
+            x, y, z = (max(s, INVERSE_SPACING_MM) for s in geometry.spacing)
+            geometry = geometry.with_spacing((x, y, z))
+        return invert(self.transform, geometry, self.prealignment).field
 
     def landmark_errors(self) -> np.ndarray | None:
         """|T(x_fixed) - x_moving| of every landmark, mm; None without landmarks."""
@@ -126,8 +128,9 @@ class Registration:
             writer = csv.writer(file)
             points = [f"{side}_{axis}" for side in ("fixed", "moving", "mapped") for axis in "xyz"]
             writer.writerow(["label", *points, "before_mm", "after_mm"])
-            for label, f, m, p, b, a in zip(fixed.labels, fixed.points, moving.points, mapped, before, after, strict=True):
-                writer.writerow([label, *(f"{v:.3f}" for v in (*f, *m, *p, b, a))])
+            rows = np.column_stack([fixed.points, moving.points, mapped, before, after])
+            for label, row in zip(fixed.labels, rows, strict=True):
+                writer.writerow([label, *(f"{value:.3f}" for value in row)])
 
 
 _FILES = {

@@ -15,16 +15,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = (REPOSITORY / "DeepReg", REPOSITORY / "DeepRegTrain")
 FLOORS = (
     {"errors"},
-    {"files"},
+    {"files", "device", "stages"},
     {"images"},
     {"transforms"},
     {"refinement", "networks"},
     {"models"},  # a weight file is loaded into the network that its card names
     {"methods", "evidence", "datasets", "phantom"},
+    {"inputs"},
+    {"result"},
+    {"record"},
     {"registration"},
-    {"demo"},
+    {"demo", "worker"},
     {"command_line"},
-    {"worker", "cli"},
+    {"cli"},
     {"DeepRegTrainLib"},
     {"DeepRegSlicer"},
     {"DeepReg", "DeepRegTrain"},

@@ -67,7 +67,7 @@ def test_an_oblique_image_is_resampled_as_by_sitk(smooth_scan: Volume, spacing: 
     grid = FrameGrid((6.1, 7.3, 8.9), spacing, (7, 8, 9))
     ours = ImageSource(smooth_scan, as_they_are).on(grid, CPU).numpy()
     truth = resampled_by_sitk(smooth_scan, grid)
-    assert truth.std() > 100
+    assert truth.std() > 50
     assert np.abs(ours - truth).max() < tolerance  # the kernels are cut at different widths
 
 

@@ -39,6 +39,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 def run_evaluate(arguments: Namespace) -> Answer:
     from ..images.read import read_mask, read_volume
     from ..images.region import Region, find_region
+    from ..record import measures_of
     from ..transforms.read_write import read_transform
 
     check_landmark_options(arguments)
@@ -52,7 +53,7 @@ def run_evaluate(arguments: Namespace) -> Answer:
         "fixed": {"name": fixed.name},
         "moving": {"name": moving.name},
         "region": {"kind": region.kind, "volume_ml": region.volume_ml},
-        **_of_the_map(transform, fixed, moving, region.mask),
+        **measures_of(transform, transform, fixed, moving, region.mask),
     }
     if arguments.fixed_landmarks:
         evidence["landmarks"] = _of_landmarks(arguments, transform, fixed, moving, region)
@@ -66,35 +67,6 @@ def _check_label_options(arguments: Namespace) -> None:
     if (arguments.fixed_labels is None) != (arguments.moving_labels is None):
         missing = "fixed" if arguments.fixed_labels is None else "moving"
         raise BadInput(f"Labels are needed for both images: --{missing}-labels is missing.")
-
-
-def _of_the_map(transform: DisplacementField, fixed: Volume, moving: Volume, region: Volume) -> dict[str, Any]:
-    """What needs nothing but the images."""
-    from ..evidence.jacobian import jacobian_statistics
-    from ..evidence.similarity import similarity
-    from ..transforms.linear import LinearTransform
-
-    jacobian = jacobian_statistics(transform, region)
-    likeness = similarity(fixed, moving, LinearTransform(), transform, region)
-    return {
-        "folding_percent": jacobian.folding_percent,
-        "jacobian": jacobian.as_dict(),
-        "displacement": _lengths(transform, region),
-        "similarity": {"before": likeness.before, "after": likeness.after},
-    }
-
-
-def _lengths(transform: DisplacementField, region: Volume) -> dict[str, float]:
-    """How far the map moves the region, in mm."""
-    import numpy as np
-
-    from ..evidence.region_grid import region_on
-
-    inside = region_on(region, transform.geometry)
-    vectors = transform.array[inside] if inside.any() else transform.array.reshape(-1, 3)
-    lengths = np.linalg.norm(vectors, axis=-1)
-    measures = {"mean_mm": lengths.mean(), "p95_mm": np.percentile(lengths, 95), "max_mm": lengths.max()}
-    return {name: float(value) for name, value in measures.items()}
 
 
 def _of_landmarks(

@@ -34,15 +34,24 @@ class Reportable(Protocol):
     """What the report needs of a registration. ``transform`` is the whole map from fixed to moving points;
     ``prealignment`` its linear part, if there is one; ``evidence`` the numbers, any of which may be missing."""
 
-    fixed: Volume
-    warped: Volume
-    moving: Volume
-    transform: DisplacementField
-    prealignment: LinearTransform | None
-    fixed_region: Volume | None
-    fixed_landmarks: Landmarks | None
-    moving_landmarks: Landmarks | None
-    evidence: Mapping[str, Any]
+    @property
+    def fixed(self) -> Volume: ...
+    @property
+    def warped(self) -> Volume: ...
+    @property
+    def moving(self) -> Volume: ...
+    @property
+    def transform(self) -> DisplacementField: ...
+    @property
+    def prealignment(self) -> LinearTransform | None: ...
+    @property
+    def fixed_region(self) -> Volume | None: ...
+    @property
+    def fixed_landmarks(self) -> Landmarks | None: ...
+    @property
+    def moving_landmarks(self) -> Landmarks | None: ...
+    @property
+    def evidence(self) -> Mapping[str, Any]: ...
 
 
 def write_report(path: str | Path, registration: Reportable) -> Path:

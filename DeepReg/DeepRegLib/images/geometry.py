@@ -106,7 +106,7 @@ class Geometry:
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which LPS points (..., 3) lie inside the grid, voxel edges included (half a voxel beyond the centres)."""
         index = self.to_index(points)
-        return ((index >= -0.5) & (index <= np.array(self.size) - 0.5)).all(-1)
+        return np.asarray(((index >= -0.5) & (index <= np.array(self.size) - 0.5)).all(-1))
 
     def corners(self) -> np.ndarray:
         """The eight corner voxel centres, (8, 3) LPS mm."""

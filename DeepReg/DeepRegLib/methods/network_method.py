@@ -67,12 +67,12 @@ def check_card(card: ModelCard, kind: SinglePass) -> None:
         (card.input.units == UNITS, f"takes images in '{card.input.units}'"),
         (card.output_units == OUTPUT_UNITS, f"gives displacements in '{card.output_units}'"),
         (card.input.spacing_mm is None, "asks for voxels of a fixed size"),
-        (size is not None and len(set(size)) == 1, "does not work on a cube of voxels"),
+        (size is not None and len(set(size)) == 1, "works on a grid that is no cube"),
     )
     for holds, what in rules:
         if not holds:
             raise ModelProblem(
-                f"The model '{card.name}' {what}, which the method '{kind.name}' does not know.",
+                f"The model '{card.name}' {what}: the method '{kind.name}' cannot run it.",
                 hint="Get the model for this version, or choose another method.",
             )
 

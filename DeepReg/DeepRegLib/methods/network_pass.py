@@ -92,11 +92,11 @@ def displacements_mm(
         moving = prepared(pair.moving_on(geometry))
         network = network.to(pair.device)
         with _told_of_convolutions(
-            network, lambda done: step(SHARE_OF_IMAGES + (1 - SHARE_OF_IMAGES) * done, "Network")
+            network, lambda done: step(SHARE_OF_IMAGES + (1 - SHARE_OF_IMAGES) * done, "Running the network")
         ):
             voxels = network(torch.cat([fixed, moving], dim=1))
         millimetres = voxels_to_mm(voxels, geometry.spacing, geometry.axes.tolist())
-        step(1.0, "Network")
+        step(1.0, "Running the network")
         return millimetres[0].cpu().numpy()
 
 

@@ -7,6 +7,8 @@ other; then Gauss-Newton on images of 12, 8 and 5 mm for translation, rotation a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +39,8 @@ DIFFERENT_START_MM = 15.0
 MOST_SAMPLES = 120_000
 LEAST_SHARED = 0.15
 """Share of the fixed region that has to lie inside the moving image after pre-alignment."""
+LARGEST_STRETCH = 2.0
+"""Same anatomy is never stretched or shrunk by more than this; Gauss-Newton that gets there has lost its way."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ def _starts(problem: Problem) -> list[_Frame]:
 
     def frame(target: np.ndarray | torch.Tensor) -> _Frame:
         """The start that brings the centre of the box to ``target`` (moving frame)."""
-        return _Frame(rotation, torch.as_tensor(np.asarray(target), dtype=torch.float32, device=device) - centre, centre)
+        return _Frame(
+            rotation, torch.as_tensor(np.asarray(target), dtype=torch.float32, device=device) - centre, centre
+        )
 
     starts = [frame(_best_translation(problem, rotation.cpu().numpy(), centre.cpu().numpy()))]
     offset = rotation.cpu().numpy() @ (centre.cpu().numpy() - np.array(problem.fixed_source.grid.last) / 2)
@@ -115,22 +121,26 @@ class _Level:
         self.last = torch.tensor(moving_box.last, dtype=torch.float32, device=device)[:, None]
 
     def translation(self, frame: _Frame) -> _Frame:
-        return self._gauss_newton(frame, lambda x: torch.zeros(0, 9, device=x.device))
+        return self._gauss_newton(frame, lambda matrix: matrix.new_zeros(0, 9))
 
     def rigid(self, frame: _Frame) -> _Frame:
         generators = torch.zeros(3, 3, 3, device=self.points.device)
         for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
             generators[k, i, j], generators[k, j, i] = -1.0, 1.0
-        return self._gauss_newton(frame, lambda x: generators.reshape(3, 9))
+        turned = self._gauss_newton(frame, lambda matrix: (matrix @ generators).reshape(3, 9))
+        u, _, v = torch.linalg.svd(turned.matrix)
+        return _Frame(u @ v, turned.shift, turned.centre)
 
     def affine(self, frame: _Frame) -> _Frame:
-        return self._gauss_newton(frame, lambda x: torch.eye(9, device=x.device))
+        return self._gauss_newton(frame, lambda matrix: torch.eye(9, device=matrix.device))
 
-    def _gauss_newton(self, frame: _Frame, directions) -> _Frame:  # type: ignore[no-untyped-def]
-        """Updates the shift and the matrix along ``directions`` (k, 9), each a 3 x 3 change of the matrix."""
+    def _gauss_newton(self, start: _Frame, directions: Callable[[torch.Tensor], torch.Tensor]) -> _Frame:
+        """Updates the shift and the matrix along ``directions`` of the matrix (k, 9), each a 3 x 3 change of it; gives
+        back ``start`` where that leads astray."""
+        frame = start
         x = self.points - frame.centre[:, None]
-        basis = directions(x)
         for _ in range(UPDATES):
+            basis = directions(frame.matrix)
             residual, weight, slope = self._residual(frame)
             outer = (slope[:, None] * x[None] / LENGTH_MM).reshape(9, -1)
             jacobian = torch.cat([slope, basis @ outer])
@@ -140,9 +150,16 @@ class _Level:
             step = torch.linalg.solve(normal, weighted @ residual)
             change = (step[3:] @ basis).view(3, 3) / LENGTH_MM if len(basis) else torch.zeros_like(frame.matrix)
             frame = _Frame(frame.matrix + change, frame.shift + step[:3], frame.centre)
+            if not self._plausible(frame):
+                return start
             if float(step.abs().max()) < SMALLEST_SHIFT_MM:
                 break
         return frame
+
+    def _plausible(self, frame: _Frame) -> bool:
+        stretch = torch.linalg.svdvals(frame.matrix)
+        within = float(stretch.min()) >= 1 / LARGEST_STRETCH and float(stretch.max()) <= LARGEST_STRETCH
+        return within and self.inside_share(frame) >= LEAST_SHARED
 
     def _residual(self, frame: _Frame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Residual after gain and offset, robust weight, and the mean of both images' gradients, moving frame."""
@@ -166,12 +183,15 @@ class _Level:
         return float(self._inside(frame.points(self.points)).mean())
 
     def cost(self, frame: _Frame) -> float:
-        """Unexplained share of the variance, raised where much of the region falls outside the moving image."""
+        """Unexplained share of the variance, raised where much of the region falls outside the moving image; infinite
+        where next to nothing is left to be explained."""
         residual, _, _ = self._residual(frame)
         inside = self._inside(frame.points(self.points))
+        if float(inside.mean()) < LEAST_SHARED:
+            return math.inf
         f = self.fixed - (self.fixed * inside).sum() / inside.sum().clamp_min(1)
         explained = (residual**2 * inside).sum() / ((f**2 * inside).sum() + 1)
-        return float(explained) / max(self.inside_share(frame), 1e-3) ** 0.5
+        return float(explained) / float(inside.mean()) ** 0.5
 
 
 def _best_translation(problem: Problem, rotation: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -45,12 +45,18 @@ def relative_volume(lattice: Lattice, problem: Problem, grid: FrameGrid) -> torc
     u = lattice.on(grid)
     a = torch.as_tensor(problem.affine[0], dtype=torch.float32, device=u.device)
     d = torch.einsum("ij,jzyx->izyx", torch.linalg.inv(a), u)
-    columns = [torch.gradient(d, spacing=grid.spacing[k], dim=3 - k)[0] if d.shape[3 - k] > 1 else torch.zeros_like(d) for k in range(3)]
-    x, y, z = (column.clone() for column in columns)
+    columns = [_derivative(d, 3 - k, grid.spacing[k]) for k in range(3)]
+    x, y, z = columns
     x[0] += 1
     y[1] += 1
     z[2] += 1
     return (x * torch.linalg.cross(y, z, dim=0)).sum(0)
+
+
+def _derivative(field: torch.Tensor, axis: int, spacing: float) -> torch.Tensor:
+    if field.shape[axis] == 1:
+        return torch.zeros_like(field)
+    return torch.gradient(field, spacing=spacing, dim=axis)[0]
 
 
 def _smoothed_at(lattice: Lattice, grid: FrameGrid, folded: torch.Tensor, sigma: float) -> Lattice:

@@ -8,6 +8,7 @@ image lies in the patient; only the map between the two frames knows about direc
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,18 @@ ANTI_ALIASING = 0.45
 """Standard deviation of the anti-aliasing Gaussian, in samples of the coarser grid."""
 DOWNSAMPLING_RATIO = 1.15
 """Above this ratio of spacings, values are averaged instead of interpolated."""
+
+
+def triple(values: Iterable[float]) -> tuple[float, float, float]:
+    """Three numbers as a tuple."""
+    x, y, z = values
+    return float(x), float(y), float(z)
+
+
+def whole_triple(values: Iterable[int]) -> tuple[int, int, int]:
+    """Three whole numbers as a tuple."""
+    x, y, z = values
+    return int(x), int(y), int(z)
 
 
 @dataclass(frozen=True)
@@ -62,13 +75,13 @@ class FrameGrid:
         size = np.maximum(np.ceil(extent / spacing - 1e-6).astype(int) + 1, SMALLEST_LEVEL_SIZE)
         size = np.where(np.array(self.size) == 1, 1, size)
         origin = np.array(self.origin) + extent / 2 - (size - 1) * spacing / 2
-        return FrameGrid(tuple(map(float, origin)), (spacing,) * 3, tuple(map(int, size)))
+        return FrameGrid(triple(origin), (spacing, spacing, spacing), whole_triple(size))
 
     def box(self, lower: np.ndarray, upper: np.ndarray) -> FrameGrid:
         """A grid of the same spacing between two corners (frame mm), which need not lie on samples."""
         size = [max(math.ceil((u - v) / h - 1e-6) + 1, 1) for u, v, h in zip(upper, lower, self.spacing, strict=True)]
         size = [1 if n == 1 else s for n, s in zip(self.size, size, strict=True)]
-        return FrameGrid(tuple(map(float, lower)), self.spacing, tuple(size))
+        return FrameGrid(triple(lower), self.spacing, whole_triple(size))
 
     def blur(self, sigma: float, device: torch.device) -> Operator:
         """Gaussian smoothing on this grid, sigma in mm; edges are renormalised."""

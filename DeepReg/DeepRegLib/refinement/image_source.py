@@ -10,7 +10,7 @@ import torch
 
 from ..images.geometry import Geometry
 from ..images.volume import Volume
-from .frame_grid import FrameGrid
+from .frame_grid import FrameGrid, triple, whole_triple
 
 VOXELS_PER_SLAB = 16_000_000
 """Voxels that are converted to float32 at once (64 MB)."""
@@ -68,4 +68,6 @@ class ImageSource:
             slices.append(slice(low, high))
             origin.append(low * grid.spacing[k])
             size.append(high - low)
-        return self.volume.array[slices[2], slices[1], slices[0]], FrameGrid(tuple(origin), grid.spacing, tuple(size))
+        return self.volume.array[slices[2], slices[1], slices[0]], FrameGrid(
+            triple(origin), grid.spacing, whole_triple(size)
+        )

@@ -1,4 +1,4 @@
-"""The unknown of the solver: displacements as cubic B-spline coefficients on a lattice in the frame of the fixed image."""
+"""The unknown of the solver: displacements as cubic B-spline coefficients on a lattice in the fixed image's frame."""
 
 from __future__ import annotations
 

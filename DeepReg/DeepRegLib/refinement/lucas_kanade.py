@@ -26,8 +26,6 @@ CERTAINTY_FLOOR = 1e-3
 """Weight of a place that sees nothing: it takes the field of its surroundings."""
 SIGMA_UNIT = 1.5
 """Windows and smoothing are given in lattice spacings divided by this."""
-RISE_TOLERANCE = 1.002
-"""A level ends when its mean residual has risen by more than this above the best seen."""
 
 
 def solve_level(
@@ -59,7 +57,8 @@ def solve_level(
         weights = images.weights * inside
         gradients = fixed_gradients
         if level.symmetric:
-            pulled = [torch.einsum("ji,jzyx->izyx", to_moving, gradient(image, images.grid.spacing)) for image in warped]
+            slopes = [gradient(image, images.grid.spacing) for image in warped]
+            pulled = [torch.einsum("ji,jzyx->izyx", to_moving, slope) for slope in slopes]
             gradients = [(a + b).mul_(0.5) for a, b in zip(fixed_gradients, pulled, strict=True)]
         if matrix is None or level.symmetric:
             matrix = _normal_matrix(gradients, weights, to_lattice)
@@ -69,9 +68,14 @@ def solve_level(
         total = _composed(u, update, lattice_grid, to_moving) if settings.compose else u + update
         before, u = u, apply(smooth, total.mul_(certainty)).div_(smoothed_certainty)
         step_done()
-        if float((u - before).abs_().mul_(certainty).mean()) < settings.smallest_step * spacing * float(certainty.mean()):
+        if _mean_change(u, before, certainty) < settings.smallest_step * spacing:
             break
     return Lattice(u, lattice_grid)
+
+
+def _mean_change(u: torch.Tensor, before: torch.Tensor, certainty: torch.Tensor) -> float:
+    """Mean absolute change of a component, mm, weighted with the certainty."""
+    return float((u - before).abs_().mul_(certainty).mean() / certainty.mean())
 
 
 def _normal_matrix(gradients: list[torch.Tensor], weights: torch.Tensor, to_lattice: Operator) -> torch.Tensor:

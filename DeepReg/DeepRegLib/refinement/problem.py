@@ -1,4 +1,4 @@
-"""What one registration gives the solver: two images in their own frames, where the match counts, and the linear map."""
+"""What the solver is given: two images in their own frames, where the match counts, and the linear map."""
 
 from __future__ import annotations
 

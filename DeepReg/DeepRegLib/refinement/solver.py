@@ -22,7 +22,8 @@ from .problem import Problem
 from .settings import Level, Settings
 
 RESCUE_SHARE = 0.025
-"""Share of the region that has to be lost before the rescue start is tried; sound pairs lose 0 to 2.2 %, lost lobes 3 to 5 %."""
+"""Share of the region that has to be lost before the rescue start is tried: sound pairs lose 0 to 2.2 %, and 3 to 5 %
+where a lobe went astray."""
 WORTHWHILE_GAIN = 0.0005
 """Mean correlation by which a later start has to be better; less is noise."""
 PROPOSAL_LEVEL_MM = 4.0
@@ -67,6 +68,9 @@ class Watch:
     cancelled: Callable[[], bool] = lambda: False
 
 
+UNWATCHED = Watch()
+
+
 class _Steps:
     """Counts updates, tells the watch and stops the solver when asked to."""
 
@@ -90,7 +94,10 @@ def _cost(level: Level) -> float:
 
 
 def solve(
-    problem: Problem, settings: Settings, proposals: Sequence[tuple[str, DisplacementField]] = (), watch: Watch = Watch()
+    problem: Problem,
+    settings: Settings,
+    proposals: Sequence[tuple[str, DisplacementField]] = (),
+    watch: Watch = UNWATCHED,
 ) -> Solution:
     """Run the pyramid from zero and from every proposal; raises :class:`~DeepRegLib.errors.Cancelled`."""
     steps = _Steps(watch, settings.levels)
@@ -122,9 +129,7 @@ def _best(candidates: Sequence[Candidate]) -> int:
     return best
 
 
-def _descend(
-    problem: Problem, settings: Settings, levels: Sequence[Level], lattice: Lattice, steps: _Steps
-) -> Lattice:
+def _descend(problem: Problem, settings: Settings, levels: Sequence[Level], lattice: Lattice, steps: _Steps) -> Lattice:
     for level in levels:
         images = level_images(problem, settings, level)
         lattice = solve_level(problem, settings, level, images, lattice, steps.of(level))
