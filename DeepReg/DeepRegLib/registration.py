@@ -20,7 +20,8 @@ from .images.geometry import Geometry
 from .images.region import Region, find_region
 from .images.volume import Volume
 from .inputs import Inputs, read_inputs
-from .methods.interface import Method, method_named
+from .methods.automatic import AUTO, choose_method
+from .methods.interface import Method
 from .methods.pair import Pair
 from .methods.prealign import prealign
 from .record import evidence_of
@@ -39,8 +40,6 @@ from .transforms.linear import LinearTransform
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-AUTO = "auto"
-SOLVER_ALONE = "lucas-kanade"
 MOST_FIELD_VOXELS = 8_000_000
 """Larger fixed images get a field on coarser voxels with the same axes: 96 MB instead of gigabytes, and since the
 solver's lattice is coarser still, nothing is lost that was ever there."""
@@ -81,8 +80,8 @@ def register(
     """
     if quality not in QUALITIES:
         raise BadInput(f"There is no quality '{quality}'. Available: {', '.join(QUALITIES)}.")
-    chosen, warnings = choose_method(method)
     torch_device = choose_device(device)
+    chosen, warnings = choose_method(method, torch_device)
     stages = Stages(progress, cancelled)
     with working_threads(threads) as used_threads, torch.inference_mode():
         with stages.stage("read"):
@@ -111,13 +110,6 @@ def register(
             )
     registration.evidence["seconds"] = {**stages.seconds, "total": stages.total()}
     return registration
-
-
-def choose_method(name: str) -> tuple[Method, list[str]]:
-    """The method to run and what there is to say about the choice."""
-    if name != AUTO:
-        return method_named(name), []
-    return method_named(SOLVER_ALONE), ["No trained model is installed: the solver started from zero."]
 
 
 def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Problem, Settings]:

@@ -41,4 +41,4 @@ def _line(method: dict[str, Any]) -> str:
     dimensions = " and ".join(f"{d}-D" for d in method["dimensions"])
     model = f", model {method['model']}" if method["model"] else ""
     missing = "" if method["installed"] else " (not installed)"
-    return f"{method['name']:<14} {method['description']} [{dimensions}{model}{missing}]"
+    return f"{method['name']:<22} {method['description']} [{dimensions}{model}{missing}]"

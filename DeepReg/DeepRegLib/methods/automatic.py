@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 SOLVER_ALONE = "lucas-kanade"
-"""Needs no model and comes close to the best networks by itself."""
+"""Needs no model."""
 LANDMARK_MEASURE = "target registration error"
 """Measures that begin like this are compared between models; the less of it is left, the better."""
 
