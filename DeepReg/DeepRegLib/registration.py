@@ -45,6 +45,8 @@ MOST_FIELD_VOXELS = 8_000_000
 solver's lattice is coarser still, nothing is lost that was ever there."""
 FINEST_FIELD_MM = 1.5
 """Below this the field of a large image is not refined: the lattice of the solver has 2.4 mm at its finest."""
+TORCH_ALLOCATOR = "DefaultCPUAllocator"
+"""Torch names it on every system when the memory runs out ("not enough memory" or "can't allocate memory")."""
 
 
 def register(
@@ -146,9 +148,10 @@ def _align_on(
         torch.cuda.empty_cache()
         on_cpu = replace(problem, device=torch.device("cpu"))
         warning = "The memory of the graphics card ran out; the registration went on with the processor."
-        return (*_align(on_cpu, settings, method, seed, stages), [warning])
+        problem, solution, folded, _ = _align_on(on_cpu, settings, method, seed, stages)
+        return problem, solution, folded, [warning]
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "not enough memory" not in str(error):
+        if isinstance(error, RuntimeError) and TORCH_ALLOCATOR not in str(error):
             raise
         raise OutOfMemory(
             "The memory ran out during the registration.", "Close other programs or choose a lower quality."

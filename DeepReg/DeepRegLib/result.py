@@ -29,7 +29,7 @@ from .transforms.warp import warp_volume
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-INVERSE_SPACING_MM = 2.0
+INVERSE_SPACING_MM = 2.5
 """The inverse is kept on voxels of at least this size: it is as smooth as the field."""
 
 

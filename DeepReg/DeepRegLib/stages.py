@@ -31,12 +31,14 @@ class Stages:
         self._progress = progress
         self.cancelled = cancelled
         self._start = time.perf_counter()
-        self._done = 0.0
+        self._finished: set[str] = set()
+        self._reached = 0.0
         self._current = ("", 0.0)
 
     @contextmanager
     def stage(self, key: str) -> Iterator[None]:
         words, share = STAGES[key]
+        self._finished.discard(key)
         self._current = (words, share)
         self.within(0.0)
         start = time.perf_counter()
@@ -44,16 +46,18 @@ class Stages:
             yield
         finally:
             self.seconds[key] = round(self.seconds.get(key, 0.0) + time.perf_counter() - start, 3)
-        self._done += share
+        self._finished.add(key)
         self._current = (words, 0.0)
         self.within(0.0)
 
     def within(self, fraction: float) -> None:
-        """Report that this share of the current stage is done."""
+        """Report that this share of the current stage is done; a stage that runs again does not turn progress back."""
         if self.cancelled():
             raise Cancelled("The registration was cancelled; nothing was written.")
         words, share = self._current
-        self._progress(min(self._done + share * fraction, 1.0), words)
+        done = sum(STAGES[key][1] for key in self._finished) + share * fraction
+        self._reached = max(self._reached, min(done, 1.0))
+        self._progress(self._reached, words)
 
     def total(self) -> float:
         return round(time.perf_counter() - self._start, 3)

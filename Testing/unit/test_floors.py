@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = (REPOSITORY / "DeepReg", REPOSITORY / "DeepRegTrain")
 FLOORS = (
     {"errors"},
-    {"files", "device", "stages"},
+    {"files", "device", "stages", "parallel"},
     {"images"},
     {"transforms"},
     {"refinement", "networks"},
@@ -34,7 +34,7 @@ FLOORS = (
 )
 """Rooms from the ground up. A room sees those on lower floors, not its neighbours."""
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-NARROW = {"phantom": {"errors", "files", "images", "transforms"}}
+NARROW = {"phantom": {"errors", "files", "parallel", "images", "transforms"}}
 """Rooms that need less than their floor would let them see."""
 LIBRARIES = {"DeepRegLib", "DeepRegSlicer", "DeepRegTrainLib", "DeepReg", "DeepRegTrain"}
 FOREIGN_TO_THE_LIBRARY = {"slicer", "qt", "ctk", "vtk", "scipy"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.geometry import Geometry
-from .parallel import in_parallel
+from ..parallel import in_parallel
 
 LATTICE_MM = 4.0
 """Distance of lattice points. Measured in the lungs, hard motion: the interpolated motion differs from the exact one by

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..parallel import in_parallel
 from ..transforms.linear import LinearTransform
 from .cavity import ThoracicCavity
-from .parallel import in_parallel
 
 EXACT_STEPS = 16
 """Runge-Kutta steps of a flow for single points: the error is below a micrometre."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.geometry import Geometry
+from ..parallel import in_parallel, slabs
 from . import skeleton, tissues, vessels
 from .anatomy import Anatomy
 from .lattice import Lattice, Spline
 from .painting import Painter, Tube, blend, cover
-from .parallel import in_parallel, slabs
 
 TEXTURE = ((3.5, 16.0), (7.0, 14.0), (18.0, 14.0))
 """Parenchyma texture: (size in mm, strength in HU) from lobules to regions; of the body, so it moves with it."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..images.geometry import Geometry
 from ..images.volume import Volume
+from ..parallel import in_parallel, slabs
 from ..transforms.displacement_field import DisplacementField
 from .lattice import Lattice
 from .motion import LATTICE_STEPS, BreathingMap
-from .parallel import in_parallel, slabs
 from .rendering import Rendering
 
 SLAB = 8

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ..errors import BadInput
 from ..images.geometry import Geometry
 from .displacement_field import DisplacementField
-from .mapping import Transform, mapped_lattice
+from .mapping import LatticeMap, Transform, for_each_chunk, lattice_points
 
 
 def compose(outer: Transform, inner: Transform, geometry: Geometry | None = None) -> DisplacementField:
@@ -41,6 +42,11 @@ def resample_field(field: DisplacementField, geometry: Geometry) -> Displacement
 def _on_grid(transforms: Sequence[Transform], geometry: Geometry) -> DisplacementField:
     array = np.empty((*geometry.shape, 3), np.float32)
     flat = array.reshape(-1, 3)
-    for voxels, points, mapped in mapped_lattice(transforms, geometry):
-        flat[voxels] = (mapped - points).T.numpy()
+    mapped = LatticeMap(transforms, geometry)
+
+    def displace(part: tuple[slice, Tensor]) -> None:
+        voxels, points = part
+        flat[voxels] = (mapped(voxels, points) - points).T.numpy()
+
+    for_each_chunk(displace, lattice_points(geometry))
     return DisplacementField(array, geometry)

@@ -20,7 +20,7 @@ from ..images.geometry import Geometry
 from .displacement_field import DisplacementField
 from .lattice import coarse_lattice
 from .linear import LinearTransform
-from .mapping import field_sampler, lattice_points
+from .mapping import field_sampler, for_each_chunk, lattice_points
 from .sampling import Sampler
 
 COARSEST_POINTS = 6000
@@ -100,10 +100,14 @@ def _solve_on(
     """The inverse on one lattice and the residual (z, y, x) in mm; ``guess`` gives displacements (N, 3) at points."""
     array = np.empty((*lattice.shape, 3), np.float32)
     residual = np.empty(lattice.shape, np.float32)
-    for voxels, y in lattice_points(lattice):
+
+    def solve(part: tuple[slice, Tensor]) -> None:
+        voxels, y = part
         x, distance = _newton(forward, y, y + guess(y).T, tolerance_mm)
         array.reshape(-1, 3)[voxels] = (x - y).T.numpy()
         residual.reshape(-1)[voxels] = distance.numpy()
+
+    for_each_chunk(solve, lattice_points(lattice))
     return DisplacementField(array, lattice), residual
 
 

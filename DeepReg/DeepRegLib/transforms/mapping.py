@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..images.geometry import Geometry
+from ..parallel import in_parallel
 from .displacement_field import DisplacementField
 from .linear import LinearTransform
 from .sampling import Sampler, as_tensor, coordinate_type, points_per_chunk
 
 Transform = DisplacementField | LinearTransform
 CPU = torch.device("cpu")
+Chunk = TypeVar("Chunk")
 
 
 def in_order(transform: Transform | Sequence[Transform]) -> list[Transform]:
@@ -48,21 +52,23 @@ def field_sampler(field: DisplacementField, device: torch.device = CPU) -> Sampl
     return Sampler(as_tensor(field.array).to(device).movedim(-1, 0), field.geometry)
 
 
-def mapped_lattice(
-    transform: Transform | Sequence[Transform], geometry: Geometry
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """All voxel centres x of ``geometry`` and T(x), some ten thousand at a time: which voxels (a slice of the flattened
-    grid), x (3, N) and T(x) (3, N) in LPS mm.
+class LatticeMap:
+    """T on the voxel centres of ``geometry``: called with a chunk of :func:`lattice_points` (a slice of the flattened
+    grid and its points x (3, N) in LPS mm) it gives T(x) (3, N).
 
     A first field that lies on ``geometry`` itself is read, not interpolated.
     """
-    steps = in_order(transform)
-    first = steps[0] if steps and isinstance(steps[0], DisplacementField) and steps[0].geometry == geometry else None
-    rest = PointMap(steps[1:] if first else steps)
-    displacements = as_tensor(first.array).reshape(-1, 3) if first else None
-    for voxels, points in lattice_points(geometry):
-        start = points if displacements is None else points + displacements[voxels].T
-        yield voxels, points, rest(start)
+
+    def __init__(self, transform: Transform | Sequence[Transform], geometry: Geometry) -> None:
+        steps = in_order(transform)
+        first = (
+            steps[0] if steps and isinstance(steps[0], DisplacementField) and steps[0].geometry == geometry else None
+        )
+        self._rest = PointMap(steps[1:] if first else steps)
+        self._displacements = as_tensor(first.array).reshape(-1, 3) if first else None
+
+    def __call__(self, voxels: slice, points: Tensor) -> Tensor:
+        return self._rest(points if self._displacements is None else points + self._displacements[voxels].T)
 
 
 def lattice_points(geometry: Geometry) -> Iterator[tuple[slice, Tensor]]:
@@ -77,3 +83,26 @@ def lattice_points(geometry: Geometry) -> Iterator[tuple[slice, Tensor]]:
         line_start = np.array(geometry.origin)[:, None] + step_y[:, None] * y + step_z[:, None] * z
         points = torch.from_numpy(line_start)[:, :, None] + along_x
         yield slice(first * nx, (first + len(y)) * nx), points.reshape(3, -1)
+
+
+def for_each_chunk(work: Callable[[Chunk], None], chunks: Iterable[Chunk]) -> None:
+    """``work(chunk)`` for every chunk, several at a time: as many as torch has threads, each with one of its own.
+
+    Chunks are too small for torch to share out well by itself; side by side they use all cores. A chunk is made only
+    when a thread is free for it, so that memory stays bounded.
+    """
+    threads, waiting, lock = torch.get_num_threads(), iter(chunks), Lock()
+
+    def work_until_empty(_: int) -> None:
+        torch.set_num_threads(1)
+        while True:
+            with lock:
+                chunk = next(waiting, None)
+            if chunk is None:
+                return
+            work(chunk)
+
+    try:
+        in_parallel(work_until_empty, range(threads), threads)
+    finally:
+        torch.set_num_threads(threads)

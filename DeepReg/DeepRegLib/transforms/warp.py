@@ -9,7 +9,7 @@ import torch
 
 from ..images.geometry import Geometry
 from ..images.volume import Volume
-from .mapping import Transform, in_order, mapped_lattice
+from .mapping import LatticeMap, Transform, for_each_chunk, in_order, lattice_points
 from .sampling import Interpolation, Sampler, as_tensor
 
 AIR_HU = -1024.0
@@ -40,9 +40,14 @@ def warp_volume(
     read = Sampler(as_tensor(volume.array)[None], volume.geometry, interpolation, outside)
     array = np.empty(geometry.shape, kind)
     flat = array.reshape(-1)
-    for voxels, _, mapped in mapped_lattice(transform, geometry):
-        values = read(mapped)[:, 0]
+    mapped = LatticeMap(transform, geometry)
+
+    def warp(part: tuple[slice, torch.Tensor]) -> None:
+        voxels, points = part
+        values = read(mapped(voxels, points))[:, 0]
         flat[voxels] = (torch.round(values) if kind.kind in "iub" and values.is_floating_point() else values).numpy()
+
+    for_each_chunk(warp, lattice_points(geometry))
     return Volume(array, geometry, volume.name)
 
 

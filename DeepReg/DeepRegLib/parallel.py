@@ -1,4 +1,4 @@
-"""All cores for work that numpy does outside Python's lock."""
+"""All cores for work that numpy and torch do outside Python's lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """``work(item)`` for every item, in order; an error in one of them is raised here."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None) -> list[Result]:
+    """``work(item)`` for every item, in order, by ``workers`` threads (default: one for each processor); an error in
+    one of them is raised here."""
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         return list(pool.map(work, items))
 
 
