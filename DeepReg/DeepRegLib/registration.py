@@ -169,7 +169,8 @@ def _align(
         proposals = _named(method.name, fields)
     with stages.stage("refine"):
         solution = solve(problem, settings, proposals, Watch(stages.within, stages.cancelled))
-        lattice, folded = repair_folds(solution.lattice, problem, max(problem.fixed.geometry.spacing))
+        written = field_geometry(problem.fixed.geometry)
+        lattice, folded = repair_folds(solution.lattice, problem, max(written.spacing))
         solution = replace(solution, lattice=lattice)
     return problem, solution, folded
 

@@ -58,9 +58,9 @@ def texture(points: np.ndarray) -> np.ndarray:
     return -550 + 28 * np.cos(points @ numbers.T + phases).sum(-1)
 
 
-def bending(amplitude_mm: float, wavelength_mm: float = 90.0) -> PointMapping:
+def bending(amplitude_mm: float) -> PointMapping:
     """A smooth map without a linear part to speak of."""
-    k = 2 * np.pi / wavelength_mm
+    k = 2 * np.pi / 90.0
 
     def truth(points: np.ndarray) -> np.ndarray:
         x, y, z = np.moveaxis(points - CENTRE, -1, 0)
@@ -83,7 +83,7 @@ OTHER_AXES = Rotation.from_euler("xyz", [-6, 14, 21], degrees=True).as_matrix()[
 def analytic_pair(amplitude_mm: float = 3.0) -> AnalyticPair:
     """Oblique, anisotropic and left-handed, with different axes, sizes and spacings of both images; int16."""
     fixed = grid_around((42, 34, 30), (1.5, 1.9, 2.3), OBLIQUE_LEFT_HANDED)
-    moving = grid_around((46, 52, 40), (1.7, 1.8, 2.2), OTHER_AXES, CENTRE + [1.0, 2.0, -1.0])
+    moving = grid_around((56, 58, 48), (1.7, 1.8, 2.2), OTHER_AXES, CENTRE + [1.0, 2.0, -1.0])
     truth = bending(amplitude_mm)
     inside = np.linalg.norm((fixed.points() - CENTRE) / [25, 24, 25], axis=-1) < 1
     return AnalyticPair(

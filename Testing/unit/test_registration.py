@@ -144,7 +144,6 @@ def test_padding_around_the_view_of_the_scanner_changes_nothing(padding: int) ->
     registration = register(*padded, **QUICKLY, **phantom_landmarks(pair))
     plain = phantom_registration()
     assert mean_after(registration.evidence) == pytest.approx(mean_after(plain.evidence), abs=0.05)
-    assert registration.warped.array.min() >= -1024
 
 
 def test_images_of_soft_tissue_are_registered_too() -> None:

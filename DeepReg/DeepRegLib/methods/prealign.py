@@ -89,8 +89,8 @@ def _starts(problem: Problem) -> list[_Frame]:
         )
 
     starts = [frame(_best_translation(problem, rotation.cpu().numpy(), centre.cpu().numpy()))]
-    offset = rotation.cpu().numpy() @ (centre.cpu().numpy() - np.array(problem.fixed_source.grid.last) / 2)
-    by_centres = frame(np.array(problem.moving_source.grid.last) / 2 + offset)
+    offset = rotation.cpu().numpy() @ (centre.cpu().numpy() - np.array(problem.fixed_grid.last) / 2)
+    by_centres = frame(np.array(problem.moving_grid.last) / 2 + offset)
     if float((by_centres.shift - starts[0].shift).norm()) > DIFFERENT_START_MM:
         starts.append(by_centres)
     return starts
@@ -106,7 +106,7 @@ class _Level:
     def __init__(self, problem: Problem, spacing: float) -> None:
         device = problem.device
         grid = problem.box.covering(spacing)
-        moving_box = FrameGrid.of(problem.moving.geometry)
+        moving_box = problem.moving_grid
         self.moving_grid = moving_box.covering(max(spacing, min(moving_box.spacing)))
         fixed = problem.fixed_source.on(grid, device)
         moving = problem.moving_source.on(self.moving_grid, device)
@@ -197,7 +197,7 @@ class _Level:
 def _best_translation(problem: Problem, rotation: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Where the centre of the fixed box should lie in the moving frame, by exhaustive search over translations."""
     device, h = problem.device, SEARCH_SPACING_MM
-    moving_grid = FrameGrid.of(problem.moving.geometry).covering(h)
+    moving_grid = problem.moving_grid.covering(h)
     # The box is laid out along the moving axes, so that a translation is a shift of whole samples.
     corners = np.array(np.meshgrid(*zip(problem.box.origin, problem.box.last, strict=True))).reshape(3, -1)
     reach = np.abs(rotation @ (corners - centre[:, None])).max(1) + SEARCH_MARGIN_MM
@@ -206,11 +206,11 @@ def _best_translation(problem: Problem, rotation: np.ndarray, centre: np.ndarray
     inverse = torch.as_tensor(rotation.T, dtype=torch.float32, device=device)
     points = torch.einsum("ij,jzyx->izyx", inverse, local.points(device))
     points += torch.as_tensor(centre, dtype=torch.float32, device=device).view(3, 1, 1, 1)
-    grid = FrameGrid.of(problem.fixed.geometry).covering(h)
+    grid = problem.fixed_grid.covering(h)
     share = problem.region_on(grid)
     near = (apply(grid.blur(SEARCH_MARGIN_MM / 2, device), share) > 0.05).float()
     fixed = sample_frame(torch.stack([problem.fixed_source.on(grid, device), near]), grid, points)
-    last = torch.tensor(FrameGrid.of(problem.fixed.geometry).last, dtype=torch.float32, device=device).view(3, 1, 1, 1)
+    last = torch.tensor(problem.fixed_grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1)
     weight = fixed[1] * ((points >= -h / 2) & (points <= last + h / 2)).all(0)
     moving = problem.moving_source.on(moving_grid, device)
     score = _masked_correlation(fixed[0], weight, moving)

@@ -77,7 +77,7 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
         linear_positions(problem, grid),
         grid,
         moving_grid,
-        torch.tensor(problem.moving_source.grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1),
+        torch.tensor(problem.moving_grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1),
     )
 
 

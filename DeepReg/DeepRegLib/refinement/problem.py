@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ..images.coarse import averaged
 from ..images.geometry import Geometry
 from ..images.region import Region
 from ..images.volume import Volume
 from ..transforms.linear import LinearTransform
-from .frame_grid import FrameGrid
+from .frame_grid import FrameGrid, triple
 from .image_source import ImageSource, Intensity
 
 BOX_MARGIN_MM = 12.0
@@ -22,6 +23,10 @@ MOVING_MARGIN_MM = 90.0
 """How far around the pre-aligned box the moving image is kept: the largest breathing seen, 75 mm, and some slack."""
 SHAPE_GRID_MM = 4.0
 """Spacing on which distances to the border of the organ are computed."""
+MOST_VOXELS_AS_THEY_ARE = 40_000_000
+"""Larger scans are averaged once before the pyramid is built."""
+REDUCED_MM = 1.4
+"""Voxels of a reduced scan, about; the finest level of the lungs has 1.8 mm."""
 SHAPE_SCALE_MM = 10.0
 """Distance at which the shape channel saturates; beyond it the grey values alone decide."""
 
@@ -47,19 +52,29 @@ class Problem:
         return self.find_organs()
 
     @cached_property
-    def fixed_source(self) -> ImageSource:
-        return ImageSource(self.fixed, self.fixed_intensity)
+    def fixed_source(self) -> FrameImage:
+        return FrameImage(reduced(self.fixed), self.fixed.geometry, self.fixed_intensity)
 
     @cached_property
-    def moving_source(self) -> ImageSource:
-        return ImageSource(self.moving, self.moving_intensity)
+    def moving_source(self) -> FrameImage:
+        return FrameImage(reduced(self.moving), self.moving.geometry, self.moving_intensity)
+
+    @property
+    def fixed_grid(self) -> FrameGrid:
+        """All voxels of the fixed image in its frame."""
+        return FrameGrid.of(self.fixed.geometry)
+
+    @property
+    def moving_grid(self) -> FrameGrid:
+        """All voxels of the moving image in its frame."""
+        return FrameGrid.of(self.moving.geometry)
 
     @cached_property
     def box(self) -> FrameGrid:
         """The fixed image's grid, reduced to the surroundings of the region."""
         lower, upper = self.region.box()
         shift = _offset(self.region.mask.geometry, self.fixed.geometry)
-        grid = FrameGrid.of(self.fixed.geometry)
+        grid = self.fixed_grid
         last = np.array(grid.last)
         lower = np.clip(lower + shift - BOX_MARGIN_MM, 0, last)
         return grid.box(lower, np.clip(upper + shift + BOX_MARGIN_MM, 0, last))
@@ -69,7 +84,7 @@ class Problem:
         """The part of the moving image that can meet the box."""
         a, b = self.affine
         corners = np.array(np.meshgrid(*zip(self.box.origin, self.box.last, strict=True))).reshape(3, -1).T @ a.T + b
-        grid = FrameGrid.of(self.moving.geometry)
+        grid = self.moving_grid
         last = np.array(grid.last)
         lower = np.clip(corners.min(0) - MOVING_MARGIN_MM, 0, last)
         upper = np.clip(corners.max(0) + MOVING_MARGIN_MM, 0, last)
@@ -85,14 +100,14 @@ class Problem:
 
     def region_on(self, grid: FrameGrid) -> torch.Tensor:
         """Share of each sample that lies in the region, (z, y, x), 0 to 1."""
-        return _source_on(self.region.mask, self.fixed.geometry, grid, self.device, lambda values: values)
+        return _seen_from(self.fixed.geometry, self.region.mask, _unchanged).on(grid, self.device)
 
     def shape_channels(self, fixed_grid: FrameGrid, moving_grid: FrameGrid) -> tuple[torch.Tensor, torch.Tensor]:
         """Saturated signed distance to the border of the organ, on both grids: -1 outside, 0 on it, 1 inside."""
         of_fixed, of_moving = self._distances
         return (
-            _source_on(of_fixed, self.fixed.geometry, fixed_grid, self.device, _saturated),
-            _source_on(of_moving, self.moving.geometry, moving_grid, self.device, _saturated),
+            _seen_from(self.fixed.geometry, of_fixed, _saturated).on(fixed_grid, self.device),
+            _seen_from(self.moving.geometry, of_moving, _saturated).on(moving_grid, self.device),
         )
 
     @cached_property
@@ -118,6 +133,15 @@ def signed_distance(region: Region) -> Volume:
     return Volume.from_sitk(distance)
 
 
+def _seen_from(frame: Geometry, volume: Volume, intensity: Intensity) -> FrameImage:
+    array = volume.array.view(np.uint8) if volume.array.dtype == bool else volume.array
+    return FrameImage(Volume(array, volume.geometry), frame, intensity)
+
+
+def _unchanged(values: torch.Tensor) -> torch.Tensor:
+    return values
+
+
 def _saturated(distance: torch.Tensor) -> torch.Tensor:
     return torch.tanh(distance / SHAPE_SCALE_MM)
 
@@ -127,12 +151,22 @@ def _offset(inner: Geometry, outer: Geometry) -> np.ndarray:
     return outer.axes.T @ (np.array(inner.origin) - np.array(outer.origin))
 
 
-def _source_on(
-    volume: Volume, frame: Geometry, grid: FrameGrid, device: torch.device, intensity: Intensity
-) -> torch.Tensor:
-    """``volume``, on a grid with the axes of ``frame``, resampled onto a grid in the frame of ``frame``."""
-    shift = _offset(volume.geometry, frame)
-    origin = np.array(grid.origin) - shift
-    target = FrameGrid((float(origin[0]), float(origin[1]), float(origin[2])), grid.spacing, grid.size)
-    array = volume.array.view(np.uint8) if volume.array.dtype == bool else volume.array
-    return ImageSource(Volume(array, volume.geometry), intensity).on(target, device)
+@dataclass(frozen=True)
+class FrameImage:
+    """``volume``, on a grid of its own, seen from the frame of ``frame``, which has the same axes."""
+
+    volume: Volume
+    frame: Geometry
+    intensity: Intensity
+
+    def on(self, grid: FrameGrid, device: torch.device) -> torch.Tensor:
+        """Anti-aliased values (z, y, x) on a grid in the frame of ``frame``."""
+        origin = np.array(grid.origin) - _offset(self.volume.geometry, self.frame)
+        return ImageSource(self.volume, self.intensity).on(FrameGrid(triple(origin), grid.spacing, grid.size), device)
+
+
+def reduced(volume: Volume) -> Volume:
+    """The volume itself, or one of coarser voxels where it is so large that no level would see its finest ones."""
+    if volume.geometry.voxel_count <= MOST_VOXELS_AS_THEY_ARE:
+        return volume
+    return averaged(volume, REDUCED_MM)
