@@ -23,7 +23,7 @@ from .inputs import Inputs, read_inputs
 from .methods.automatic import AUTO, choose_method
 from .methods.interface import Method
 from .methods.pair import Pair
-from .methods.prealign import prealign
+from .methods.prealign import prealigned
 from .record import evidence_of
 from .refinement.fold_repair import repair_folds
 from .refinement.image_source import Intensity
@@ -107,6 +107,7 @@ def register(
                     seed=seed,
                     device=str(problem.device),
                     threads=used_threads,
+                    contrast=problem.contrast,
                     mended_percent=100 * folded,
                 )
             )
@@ -134,7 +135,16 @@ def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Pr
         same = of_fixed_image.kind == of_moving_image.kind == "lungs"
         return (of_fixed_image, of_moving_image) if same else None
 
-    problem = Problem(inputs.fixed, inputs.moving, region, LinearTransform(), of_fixed, of_moving, device, organs)
+    problem = Problem(
+        inputs.fixed,
+        inputs.moving,
+        region,
+        LinearTransform(),
+        of_fixed,
+        of_moving,
+        device,
+        find_organs=organs,
+    )
     return problem, fitted(settings_for(quality, lungs), problem)
 
 
@@ -162,7 +172,7 @@ def _align(
     problem: Problem, settings: Settings, method: Method, seed: int, stages: Stages
 ) -> tuple[Problem, Solution, float]:
     with stages.stage("prealign"):
-        problem = replace(problem, linear=prealign(problem))
+        problem = prealigned(problem, settings)
     with stages.stage("propose"):
         pair = Pair(problem.fixed, problem.moving, problem.region, problem.linear, problem.device, seed)
         fields = method.propose(pair, lambda fraction, words: stages.within(fraction), stages.cancelled)

@@ -83,7 +83,7 @@ OTHER_AXES = Rotation.from_euler("xyz", [-6, 14, 21], degrees=True).as_matrix()[
 def analytic_pair(amplitude_mm: float = 3.0) -> AnalyticPair:
     """Oblique, anisotropic and left-handed, with different axes, sizes and spacings of both images; int16."""
     fixed = grid_around((42, 34, 30), (1.5, 1.9, 2.3), OBLIQUE_LEFT_HANDED)
-    moving = grid_around((56, 58, 48), (1.7, 1.8, 2.2), OTHER_AXES, CENTRE + [1.0, 2.0, -1.0])
+    moving = grid_around((56, 58, 48), (1.7, 1.8, 2.2), OTHER_AXES, CENTRE + np.array([1.0, 2.0, -1.0]))
     truth = bending(amplitude_mm)
     inside = np.linalg.norm((fixed.points() - CENTRE) / [25, 24, 25], axis=-1) < 1
     return AnalyticPair(
@@ -101,7 +101,9 @@ def problem_of(
     region = find_region(fixed) if mask is None else Region.given(mask)
     on_cpu = torch.device("cpu")
     organs = lambda: (region, find_region(moving))  # noqa: E731
-    return Problem(fixed, moving, region, linear or LinearTransform(), lung_intensity, lung_intensity, on_cpu, organs)
+    return Problem(
+        fixed, moving, region, linear or LinearTransform(), lung_intensity, lung_intensity, on_cpu, find_organs=organs
+    )
 
 
 def turned(geometry: Geometry, rotation: np.ndarray, about: np.ndarray, shift: np.ndarray) -> Geometry:

@@ -103,7 +103,7 @@ def test_an_image_of_nothing(no_work: None) -> None:
 
 
 def test_too_few_voxels(no_work: None) -> None:
-    few = Volume(PAIR.moving.array[:15], Geometry((46, 52, 15), (1.7, 1.8, 2.2)))
+    few = Volume(PAIR.moving.array[:15], dataclasses.replace(PAIR.moving.geometry, size=(56, 58, 15)))
     refused(BadInput, "at least 16", moving=few)
 
 

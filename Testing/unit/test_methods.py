@@ -34,9 +34,13 @@ from scipy.spatial.transform import Rotation
 
 FAR_AWAY_MM = np.array([25.0, -20.0, 15.0])
 """Further than the solver alone finds its way in a texture of 9 to 35 mm."""
-COARSE_OBLIQUE = grid_around(
-    (22, 20, 18), (5.0, 6.0, 7.0), Rotation.from_euler("zx", [30, 20], degrees=True).as_matrix()
-)
+
+
+def axes_turned(order: str, *degrees: float) -> np.ndarray:
+    return Rotation.from_euler(order, degrees, degrees=True).as_matrix()
+
+
+COARSE_OBLIQUE = grid_around((22, 20, 18), (5.0, 6.0, 7.0), axes_turned("zx", 30, 20))
 
 Propose = Callable[[Pair], Sequence[DisplacementField]]
 
@@ -174,9 +178,7 @@ def test_a_method_gets_the_seed_the_device_and_the_region(add_method: Callable[[
     assert np.abs(pairs[0].prealignment.matrix - np.eye(3)).max() < 0.2
 
 
-LINEAR = LinearTransform(
-    Rotation.from_euler("xyz", [5, -8, 10], degrees=True).as_matrix() * 1.02, np.array([10.0, 20.0, -15.0])
-)
+LINEAR = LinearTransform(axes_turned("xyz", 5, -8, 10) * 1.02, np.array([10.0, 20.0, -15.0]))
 
 
 @pytest.fixture(scope="module")
@@ -189,15 +191,13 @@ def smooth_pair() -> Pair:
 
     fixed = scan(grid_around((50, 44, 30), (1.5, 1.7, 2.5), OBLIQUE_LEFT_HANDED))
     there = LINEAR.map_points(CENTRE)
-    moving = scan(
-        grid_around((60, 60, 60), (2.0, 1.8, 1.6), Rotation.from_euler("y", 25, degrees=True).as_matrix(), there)
-    )
+    moving = scan(grid_around((60, 60, 60), (2.0, 1.8, 1.6), axes_turned("y", 25), there))
     inside = np.linalg.norm(fixed.geometry.points() - CENTRE - [3, 0, -2], axis=-1) < 18
     return Pair(fixed, moving, Region.given(Volume(inside, fixed.geometry)), LINEAR, torch.device("cpu"))
 
 
-TARGET = grid_around((14, 12, 10), (2.6, 2.8, 3.0), Rotation.from_euler("xz", [40, -35], degrees=True).as_matrix())
-DEFORMATION_GRID = grid_around((16, 16, 16), (5.0, 5.0, 5.0), Rotation.from_euler("y", 50, degrees=True).as_matrix())
+TARGET = grid_around((14, 12, 10), (2.6, 2.8, 3.0), axes_turned("xz", 40, -35))
+DEFORMATION_GRID = grid_around((16, 16, 16), (5.0, 5.0, 5.0), axes_turned("y", 50))
 SMOOTHED_HU = 20.0
 """Of an amplitude of 600: what averaging to the coarser voxels takes away from waves of 50 mm."""
 
@@ -280,7 +280,7 @@ def test_a_working_grid_covers_the_region_with_exactly_the_voxels_asked_for_and_
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
 @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
 def test_a_working_grid_stands_upright_however_the_voxels_are_stored(order: tuple, signs: tuple) -> None:
-    tilted = Rotation.from_euler("xyz", [12, -9, 7], degrees=True).as_matrix()
+    tilted = axes_turned("xyz", 12, -9, 7)
     fixed = grid_around((40, 36, 32), (1.5, 1.8, 2.2), tilted[:, order] * signs)
     volume = Volume(np.zeros(fixed.shape, np.int16), fixed)
     inside = np.linalg.norm(fixed.points() - CENTRE, axis=-1) < 15

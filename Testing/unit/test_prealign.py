@@ -98,8 +98,8 @@ def test_rigid_updates_stay_rigid_when_the_axes_of_the_images_differ() -> None:
     problem = problem_of(pair.fixed, stored_otherwise(moved_elsewhere(12.0, (0.0, 0.0, 0.0))[0], (1, 2, 0), (0,)))
     level = _Level(problem, LEVELS_MM[0])
     axes = torch.tensor(problem.moving.geometry.axes.T @ problem.fixed.geometry.axes).float()
-    middle = torch.tensor(problem.fixed_source.grid.last).float() / 2
-    target = torch.tensor(problem.moving_source.grid.last).float() / 2
+    middle = torch.tensor(problem.fixed_grid.last).float() / 2
+    target = torch.tensor(problem.moving_grid.last).float() / 2
     start = _Frame(axes, target - middle, middle)
     frame = level.rigid(level.translation(start))
     assert torch.allclose(frame.matrix @ frame.matrix.T, torch.eye(3), atol=1e-4)

@@ -10,12 +10,13 @@ import SimpleITK as sitk
 import torch
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
-from DeepRegLib.refinement import image_source
+from DeepRegLib.refinement import image_source, problem
 from DeepRegLib.refinement.features import gradient, local_normalisation
 from DeepRegLib.refinement.frame_grid import ANTI_ALIASING, FrameGrid
 from DeepRegLib.refinement.frame_sampling import sample_frame
 from DeepRegLib.refinement.image_source import ImageSource
 from DeepRegLib.refinement.intensity import lung_intensity, shows_lungs, tissue_intensity, values_inside
+from registration_cases import problem_of
 from scipy import ndimage
 
 CPU = torch.device("cpu")
@@ -103,6 +104,23 @@ def test_the_intensity_is_mapped_before_anything_is_averaged() -> None:
     source = ImageSource(Volume(voxels, Geometry((32, 16, 16))), lung_intensity)
     middle = source.on(FrameGrid((10.0, 5.0, 5.0), (6.0, 1.0, 1.0), (2, 2, 2)), CPU)
     assert middle.numpy() == pytest.approx(np.full((2, 2, 2), -400.0), abs=1.0)
+
+
+def test_a_very_large_scan_is_averaged_once_and_stays_in_its_place(
+    smooth_scan: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = Volume(np.ones(smooth_scan.array.shape, bool), smooth_scan.geometry)
+    grid = FrameGrid((9.0, 9.0, 12.0), (5.0, 5.0, 5.0), (4, 4, 7))
+    plain = problem_of(smooth_scan, smooth_scan, everywhere).fixed_source.on(grid, CPU)
+    monkeypatch.setattr(problem, "MOST_VOXELS_AS_THEY_ARE", 1000)
+    monkeypatch.setattr(problem, "REDUCED_MM", 1.9)
+    reduced = problem_of(smooth_scan, smooth_scan, everywhere)
+    assert problem.reduced(smooth_scan).geometry.voxel_count < smooth_scan.geometry.voxel_count / 3
+    assert reduced.fixed_grid == FrameGrid.of(smooth_scan.geometry)
+    for source in (reduced.fixed_source, reduced.moving_source):
+        difference = source.on(grid, CPU) - plain
+        # A scan that lay half a voxel beside would differ by 30 HU and more.
+        assert difference.abs().mean() < 8
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])

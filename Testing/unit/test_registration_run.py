@@ -64,7 +64,7 @@ def test_cancel_is_heeded_at_any_point() -> None:
 
 
 def test_an_unknown_device_and_a_missing_card_are_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match="no device 'tpu'.*auto, cpu, cuda"):
+    with pytest.raises(BadInput, match=r"no device 'tpu'.*auto, cpu, cuda"):
         analytic_registration(device="tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BadInput, match="CUDA") as caught:

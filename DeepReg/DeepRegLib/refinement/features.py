@@ -7,6 +7,13 @@ import torch
 from .frame_grid import FrameGrid
 from .separable import apply
 
+PATCH_SAMPLES = 0.8
+"""Standard deviation of the patches that are compared, in samples: about 3 x 3 x 3 of them."""
+NOISE_SHARE = 0.05
+"""Places that vary less than this share of the mean hold noise; their descriptors fade."""
+MEAN_EDGE = 200.0
+"""Mean of the edge strength, on the scale of grey values that the pre-alignment is made for."""
+
 
 def local_normalisation(image: torch.Tensor, grid: FrameGrid, sigma: float, floor: float) -> torch.Tensor:
     """(image - local mean) / (local standard deviation + floor), Gaussian windows of ``sigma`` mm; (z, y, x).
@@ -18,6 +25,34 @@ def local_normalisation(image: torch.Tensor, grid: FrameGrid, sigma: float, floo
     difference = image - apply(blur, image)
     deviation = apply(blur, difference * difference).sqrt_()
     return difference.div_(deviation.add_(floor))
+
+
+def self_similarity(image: torch.Tensor, grid: FrameGrid) -> list[torch.Tensor]:
+    """Six channels (z, y, x), 0 to 1, that describe the structure around each sample whatever the contrast.
+
+    M. P. Heinrich et al., *MIND: modality independent neighbourhood descriptor*, Medical Image Analysis 16, 2012, 1423,
+    eqs. 3 to 5, with the six-neighbourhood: exp(-D / V), D the mean squared difference to the neighbourhood one sample
+    away in each direction, V its mean over the directions. The largest channel of every place is 1.
+    """
+    blur = grid.blur(PATCH_SAMPLES * grid.spacing[0], image.device)
+    distances = []
+    for axis in range(3):
+        for step in (1, -1):
+            neighbour = image.roll(step, axis)
+            end = 0 if step == 1 else image.shape[axis] - 1
+            neighbour.select(axis, end).copy_(image.select(axis, end))
+            distances.append(apply(blur, (image - neighbour).square_()))
+    stacked = torch.stack(distances)
+    variance = stacked.mean(0)
+    variance = variance.clamp(NOISE_SHARE * float(variance.mean()) + 1e-6, None)
+    channels = torch.exp((stacked.amin(0) - stacked) / variance)
+    return list(channels)
+
+
+def edge_strength(image: torch.Tensor, grid: FrameGrid) -> torch.Tensor:
+    """Length of the gradient, (z, y, x), on the scale of grey values: borders look alike in every contrast."""
+    slope = gradient(image, grid.spacing).square_().sum(0).sqrt_()
+    return slope.mul_(MEAN_EDGE / (float(slope.mean()) + 1e-6)).clamp_(max=4 * MEAN_EDGE)
 
 
 def gradient(image: torch.Tensor, spacing: tuple[float, float, float]) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .features import gradient, local_normalisation
+from .features import gradient, local_normalisation, self_similarity
 from .frame_grid import FrameGrid
 from .frame_sampling import sample_frame
 from .lattice import Lattice
@@ -23,16 +23,22 @@ NEAR_REGION = 0.12
 SHAPE_MARGIN_MM = 10.0
 """How far around the region the border of the organ counts."""
 SHAPE_NEAR = 0.05
+SHAPE_ROBUST = 0.5
+"""Difference of saturated distances at which the border of the organ loses half its say."""
+DESCRIPTOR_ROBUST = 0.5
+"""The same for descriptors, which lie between 0 and 1."""
 
 
 @dataclass(frozen=True)
 class LevelImages:
-    """``fixed`` (C, z, y, x) on ``grid``, ``moving`` (C, z, y, x) on ``moving_grid``, ``weights`` (C, z, y, x) and
-    ``base`` (3, z, y, x): where each sample lies in the moving frame under the linear map alone."""
+    """``fixed`` (C, z, y, x) on ``grid``, ``moving`` (C, z, y, x) on ``moving_grid``, ``weights`` (C, z, y, x), the
+    residual ``robust`` of each channel at which a sample loses half its weight, and ``base`` (3, z, y, x): where each
+    sample lies in the moving frame under the linear map alone."""
 
     fixed: torch.Tensor
     moving: torch.Tensor
     weights: torch.Tensor
+    robust: tuple[float, ...]
     base: torch.Tensor
     grid: FrameGrid
     moving_grid: FrameGrid
@@ -57,28 +63,36 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
     grid = problem.box.covering(spacing)
     in_plane = sorted(problem.moving.geometry.spacing)[1]
     moving_grid = problem.moving_box.covering(max(spacing, FINEST_MOVING_SHARE * in_plane))
-    window = max(settings.normalisation, NORMALISATION_SAMPLES * spacing)
-    fixed = [local_normalisation(problem.fixed_source.on(grid, device), grid, window, settings.contrast_floor)]
-    moving = [
-        local_normalisation(problem.moving_source.on(moving_grid, device), moving_grid, window, settings.contrast_floor)
-    ]
+    fixed = _channels(problem, settings, problem.fixed_source.on(grid, device), grid)
+    moving = _channels(problem, settings, problem.moving_source.on(moving_grid, device), moving_grid)
     share = problem.region_on(grid)
-    weights = [_grey_weight(share, grid, settings)]
+    weights = [_grey_weight(share, grid, settings)] * len(fixed)
+    robust = [settings.robust if problem.contrast == "same" else DESCRIPTOR_ROBUST] * len(fixed)
     if level.shape_weight:
         of_fixed, of_moving = problem.shape_channels(grid, moving_grid)
         fixed.append(of_fixed)
         moving.append(of_moving)
         near = apply(grid.blur(SHAPE_MARGIN_MM / 2, device), share) > SHAPE_NEAR
         weights.append(level.shape_weight * near.float())
+        robust.append(SHAPE_ROBUST)
     return LevelImages(
         torch.stack(fixed),
         torch.stack(moving),
         torch.stack(weights),
+        tuple(robust),
         linear_positions(problem, grid),
         grid,
         moving_grid,
         torch.tensor(problem.moving_grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1),
     )
+
+
+def _channels(problem: Problem, settings: Settings, image: torch.Tensor, grid: FrameGrid) -> list[torch.Tensor]:
+    """What is compared: locally normalised grey values, or descriptors of the structure for another contrast."""
+    if problem.contrast == "other":
+        return self_similarity(image, grid)
+    window = max(settings.normalisation, NORMALISATION_SAMPLES * grid.spacing[0])
+    return [local_normalisation(image, grid, window, settings.contrast_floor)]
 
 
 def linear_positions(problem: Problem, grid: FrameGrid) -> torch.Tensor:

@@ -20,8 +20,6 @@ from .problem import Problem
 from .separable import Operator, apply
 from .settings import Level, Settings
 
-SHAPE_ROBUST = 0.5
-"""Difference of saturated distances at which the border of the organ loses half its say."""
 CERTAINTY_FLOOR = 1e-3
 """Weight of a place that sees nothing: it takes the field of its surroundings."""
 SIGMA_UNIT = 1.5
@@ -47,7 +45,6 @@ def solve_level(
     smoothed_certainty = apply(smooth, certainty)
     to_moving = torch.linalg.inv(torch.as_tensor(problem.affine[0], dtype=torch.float32, device=device))
     fixed_gradients = images.fixed_gradients(to_moving)
-    robust = (settings.robust, SHAPE_ROBUST)
 
     u = start.moved_to(lattice_grid).coefficients
     matrix: torch.Tensor | None = None
@@ -62,7 +59,7 @@ def solve_level(
             gradients = [(a + b).mul_(0.5) for a, b in zip(fixed_gradients, pulled, strict=True)]
         if matrix is None or level.symmetric:
             matrix = _normal_matrix(gradients, weights, to_lattice)
-        vector = _normal_vector(gradients, residual, weights, robust, to_lattice)
+        vector = _normal_vector(gradients, residual, weights, images.robust, to_lattice)
         damping = settings.damping * 3 * float((matrix[0] + matrix[3] + matrix[5]).mean()) + 1e-6
         update = _limited(_solve_3x3(matrix, vector, damping), settings.step_limit * spacing)
         total = _composed(u, update, lattice_grid, to_moving) if settings.compose else u + update
@@ -93,12 +90,12 @@ def _normal_vector(
     gradients: list[torch.Tensor],
     residual: torch.Tensor,
     weights: torch.Tensor,
-    robust: tuple[float, float],
+    robust: tuple[float, ...],
     to_lattice: Operator,
 ) -> torch.Tensor:
     """Window averages of w rho(r) r g, (3, z, y, x), summed over the channels."""
     total = torch.zeros_like(gradients[0])
-    for g, r, weight, scale in zip(gradients, residual, weights, robust, strict=False):
+    for g, r, weight, scale in zip(gradients, residual, weights, robust, strict=True):
         total.addcmul_(g, r * weight / (r * (1 / scale)).square_().add_(1))
     return apply(to_lattice, total)
 

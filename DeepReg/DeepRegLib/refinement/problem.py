@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ..images.geometry import Geometry
 from ..images.region import Region
 from ..images.volume import Volume
 from ..transforms.linear import LinearTransform
+from .features import edge_strength
 from .frame_grid import FrameGrid, triple
 from .image_source import ImageSource, Intensity
 
@@ -31,11 +33,15 @@ SHAPE_SCALE_MM = 10.0
 """Distance at which the shape channel saturates; beyond it the grey values alone decide."""
 
 
+Contrast = Literal["same", "other"]
+
+
 @dataclass(frozen=True)
 class Problem:
     """``linear`` maps fixed to moving LPS points. ``region`` is where the match counts. ``find_organs`` gives the whole
     organ as each image shows it (both lungs, say), whose border leads the rescue start; it is asked only when needed
-    and answers None where there is no such organ."""
+    and answers None where there is no such organ. ``contrast`` is "other" where tissues that are bright in one image
+    need not be bright in the other (CT and MR, two MR sequences)."""
 
     fixed: Volume
     moving: Volume
@@ -44,6 +50,7 @@ class Problem:
     fixed_intensity: Intensity
     moving_intensity: Intensity
     device: torch.device
+    contrast: Contrast = "same"
     find_organs: Callable[[], tuple[Region, Region] | None] = lambda: None
 
     @cached_property
@@ -97,6 +104,18 @@ class Problem:
         a = moving.axes.T @ self.linear.matrix @ fixed.axes
         b = self.linear.map_points(np.array(fixed.origin)) - np.array(moving.origin)
         return a, moving.axes.T @ b
+
+    def fixed_view(self, grid: FrameGrid) -> torch.Tensor:
+        """The fixed image (z, y, x) as the pre-alignment compares it: grey values, or edges for another contrast."""
+        return self._view(self.fixed_source, grid)
+
+    def moving_view(self, grid: FrameGrid) -> torch.Tensor:
+        """The same of the moving image."""
+        return self._view(self.moving_source, grid)
+
+    def _view(self, source: FrameImage, grid: FrameGrid) -> torch.Tensor:
+        image = source.on(grid, self.device)
+        return image if self.contrast == "same" else edge_strength(image, grid)
 
     def region_on(self, grid: FrameGrid) -> torch.Tensor:
         """Share of each sample that lies in the region, (z, y, x), 0 to 1."""
