@@ -16,7 +16,7 @@ import torch
 
 from ..errors import NoOverlap
 from ..refinement.features import gradient
-from ..refinement.frame_grid import FrameGrid, triple, whole_triple, triple, whole_triple
+from ..refinement.frame_grid import FrameGrid, triple, whole_triple
 from ..refinement.frame_sampling import sample_frame
 from ..refinement.lattice import Lattice
 from ..refinement.match import MatchMeter
