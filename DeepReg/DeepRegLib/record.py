@@ -21,6 +21,8 @@ from .transforms.displacement_field import DisplacementField
 from .transforms.linear import LinearTransform
 
 IDENTITY = LinearTransform()
+POOR_MATCH_PERCENT = 30.0
+"""Share of the region that may look different; brains of two people reach 10 %, breathing lungs 5 %."""
 
 
 def evidence_of(registration: Registration, solution: Solution, **run: Any) -> dict[str, Any]:
@@ -36,6 +38,9 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
         warnings.append(f"The field folded in {mended:.3g} % of the region and was smoothed there.")
     if folding:
         warnings.append(f"The field folds in {folding:.3g} % of the region.")
+    lost = 100 * next(c.match.lost for c in solution.candidates if c.name == solution.chosen)
+    if lost > POOR_MATCH_PERCENT:
+        warnings.append(f"{lost:.0f} % of the region does not match: look at the pictures before using this result.")
     record: dict[str, Any] = {
         "schema": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

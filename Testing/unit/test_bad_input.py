@@ -28,7 +28,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def worked(*_: object, **__: object) -> None:
         pytest.fail("work was begun")
 
-    for name in ("find_region", "values_inside", "prealign", "solve"):
+    for name in ("find_region", "values_inside", "prealigned", "solve"):
         monkeypatch.setattr(module, name, worked)
 
 

@@ -72,7 +72,7 @@ def true_field(pair: Pair) -> DisplacementField:
 @pytest.fixture
 def without_prealignment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the far pair as it lies, as if nothing could be aligned."""
-    monkeypatch.setattr(registration_module, "prealign", lambda problem: LinearTransform())
+    monkeypatch.setattr(registration_module, "prealigned", lambda problem, settings: problem)
 
 
 def far_pair_errors(method: str) -> tuple[float, dict]:

@@ -106,6 +106,24 @@ def test_brightness_and_contrast_do_not_matter_outside_lungs() -> None:
     assert np.linalg.norm(other - plain, axis=1).mean() < SAME_MM
 
 
+@pytest.mark.parametrize("stored", ["as it lies", "in another order"])
+def test_another_contrast_is_matched_by_structure_however_the_image_is_stored(stored: str) -> None:
+    pair = analytic_pair()
+    inverted = Volume(-1100 - pair.moving.array, pair.moving.geometry)
+    moving = inverted if stored == "as it lies" else stored_otherwise(inverted, (1, 2, 0), (0,))
+    problem = replace(
+        problem_of(pair.fixed, moving, pair.mask),
+        contrast="other",
+        fixed_intensity=lambda values: values,
+        moving_intensity=lambda values: values,
+    )
+    solution = solve(problem, settings_for("balanced", lungs=False))
+    points = pair.points_inside()
+    field = solution.lattice.deformation(problem, pair.fixed.geometry)
+    errors = np.linalg.norm(field.map_points(points) - pair.truth(points), axis=1)
+    assert errors.mean() < 0.4 * min(pair.fixed.geometry.spacing)
+
+
 def test_lobes_that_were_lost_are_brought_back_by_the_rescue_start() -> None:
     pair = phantom(0.0, seed=2, difficulty="hard")
     problem = problem_of(pair.fixed, pair.moving, linear=pair.motion.table)

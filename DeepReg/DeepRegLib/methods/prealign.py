@@ -107,25 +107,25 @@ def _aligned(problem: Problem) -> tuple[LinearTransform, float]:
 
 
 def _starts(problem: Problem) -> list[_Frame]:
-    """The best translation, and the centres of the images where they say something else."""
-    device = problem.device
-    rotation = torch.as_tensor(
-        problem.moving.geometry.axes.T @ problem.fixed.geometry.axes, dtype=torch.float32, device=device
+    """The best translation, then the centres of the images and the positions of their headers where they differ."""
+    fixed, moving = problem.fixed.geometry, problem.moving.geometry
+    rotation = moving.axes.T @ fixed.axes
+    centre = (np.array(problem.box.origin) + np.array(problem.box.last)) / 2
+    to_image_centre = rotation @ (centre - np.array(problem.fixed_grid.last) / 2)
+    in_space = np.array(fixed.origin) + fixed.axes @ centre
+    targets = (
+        _best_translation(problem, rotation, centre),
+        np.array(problem.moving_grid.last) / 2 + to_image_centre,
+        moving.axes.T @ (in_space - np.array(moving.origin)),
     )
-    box = problem.box
-    centre = torch.tensor([(a + b) / 2 for a, b in zip(box.origin, box.last, strict=True)], device=device).float()
 
-    def frame(target: np.ndarray | torch.Tensor) -> _Frame:
-        """The start that brings the centre of the box to ``target`` (moving frame)."""
-        return _Frame(
-            rotation, torch.as_tensor(np.asarray(target), dtype=torch.float32, device=device) - centre, centre
-        )
+    def tensor(part: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(part, dtype=torch.float32, device=problem.device)
 
-    starts = [frame(_best_translation(problem, rotation.cpu().numpy(), centre.cpu().numpy()))]
-    offset = rotation.cpu().numpy() @ (centre.cpu().numpy() - np.array(problem.fixed_grid.last) / 2)
-    by_centres = frame(np.array(problem.moving_grid.last) / 2 + offset)
-    if float((by_centres.shift - starts[0].shift).norm()) > DIFFERENT_START_MM:
-        starts.append(by_centres)
+    starts: list[_Frame] = []
+    for target in targets:
+        if all(np.linalg.norm(target - centre - s.shift.cpu().numpy()) > DIFFERENT_START_MM for s in starts):
+            starts.append(_Frame(*(tensor(part) for part in (rotation, target - centre, centre))))
     return starts
 
 

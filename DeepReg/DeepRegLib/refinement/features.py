@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .frame_grid import FrameGrid
+from .frame_sampling import sample_frame
 from .separable import apply
 
 PATCH_SAMPLES = 0.8
@@ -27,20 +28,21 @@ def local_normalisation(image: torch.Tensor, grid: FrameGrid, sigma: float, floo
     return difference.div_(deviation.add_(floor))
 
 
-def self_similarity(image: torch.Tensor, grid: FrameGrid) -> list[torch.Tensor]:
+def self_similarity(image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor) -> list[torch.Tensor]:
     """Six channels (z, y, x), 0 to 1, that describe the structure around each sample whatever the contrast.
 
     M. P. Heinrich et al., *MIND: modality independent neighbourhood descriptor*, Medical Image Analysis 16, 2012, 1423,
-    eqs. 3 to 5, with the six-neighbourhood: exp(-D / V), D the mean squared difference to the neighbourhood one sample
-    away in each direction, V its mean over the directions. The largest channel of every place is 1.
+    eqs. 3 to 5, with the six-neighbourhood: exp(-D / V), D the mean squared difference to the neighbourhood ``spacing``
+    mm away, forwards and backwards along each column of ``axes`` (3, 3), V its mean over the directions. The largest
+    channel of every place is 1. Channels of two images are comparable when their axes are the same in the patient,
+    however either image is stored.
     """
-    blur = grid.blur(PATCH_SAMPLES * grid.spacing[0], image.device)
+    blur = grid.blur(PATCH_SAMPLES * spacing, image.device)
+    points = grid.points(image.device)
     distances = []
-    for axis in range(3):
-        for step in (1, -1):
-            neighbour = image.roll(step, axis)
-            end = 0 if step == 1 else image.shape[axis] - 1
-            neighbour.select(axis, end).copy_(image.select(axis, end))
+    for axis in axes.T:
+        for step in (spacing, -spacing):
+            neighbour = sample_frame(image[None], grid, points + (step * axis).view(3, 1, 1, 1))[0]
             distances.append(apply(blur, (image - neighbour).square_()))
     stacked = torch.stack(distances)
     variance = stacked.mean(0)

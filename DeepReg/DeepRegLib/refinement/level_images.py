@@ -63,8 +63,13 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
     grid = problem.box.covering(spacing)
     in_plane = sorted(problem.moving.geometry.spacing)[1]
     moving_grid = problem.moving_box.covering(max(spacing, FINEST_MOVING_SHARE * in_plane))
-    fixed = _channels(problem, settings, problem.fixed_source.on(grid, device), grid)
-    moving = _channels(problem, settings, problem.moving_source.on(moving_grid, device), moving_grid)
+    to_moving = torch.as_tensor(problem.affine[0], dtype=torch.float32, device=device)
+    to_moving = to_moving / to_moving.norm(dim=0)
+    fixed_axes = torch.eye(3, device=device)
+    fixed = _channels(problem, settings, problem.fixed_source.on(grid, device), grid, spacing, fixed_axes)
+    moving = _channels(
+        problem, settings, problem.moving_source.on(moving_grid, device), moving_grid, spacing, to_moving
+    )
     share = problem.region_on(grid)
     weights = [_grey_weight(share, grid, settings)] * len(fixed)
     robust = [settings.robust if problem.contrast == "same" else DESCRIPTOR_ROBUST] * len(fixed)
@@ -87,11 +92,17 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
     )
 
 
-def _channels(problem: Problem, settings: Settings, image: torch.Tensor, grid: FrameGrid) -> list[torch.Tensor]:
-    """What is compared: locally normalised grey values, or descriptors of the structure for another contrast."""
+def _channels(
+    problem: Problem, settings: Settings, image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor
+) -> list[torch.Tensor]:
+    """What is compared: locally normalised grey values, or descriptors of the structure for another contrast.
+
+    Windows follow the ``spacing`` of the level and the descriptors the axes of the fixed frame, for both images: one
+    that is sampled more coarsely or lies otherwise would else never equal the other.
+    """
     if problem.contrast == "other":
-        return self_similarity(image, grid)
-    window = max(settings.normalisation, NORMALISATION_SAMPLES * grid.spacing[0])
+        return self_similarity(image, grid, spacing, axes)
+    window = max(settings.normalisation, NORMALISATION_SAMPLES * spacing)
     return [local_normalisation(image, grid, window, settings.contrast_floor)]
 
 

@@ -28,14 +28,18 @@ WORTHWHILE_GAIN = 0.0005
 """Mean correlation by which a later start has to be better; less is noise."""
 PROPOSAL_LEVEL_MM = 4.0
 """A proposal enters the pyramid here: coarser levels would blur what it knows."""
+FINEST_LEVEL_SHARE = 0.6
+"""Finest level, as a share of the in-plane voxels of the coarser image."""
 MOST_SAMPLES = 8_000_000
 """Samples of the finest level at most: some 1.4 GB of working memory."""
 
 
 def fitted(settings: Settings, problem: Problem) -> Settings:
-    """The settings with levels coarsened where the region is so large that they would not fit into memory."""
+    """The settings with levels coarsened where the region is so large that they would not fit into memory, or where the
+    voxels of the images are so coarse that finer levels would only fit noise."""
     extent = np.prod([b - a for a, b in zip(problem.box.origin, problem.box.last, strict=True)])
-    finest = float((extent / MOST_SAMPLES) ** (1 / 3))
+    voxels = max(sorted(volume.geometry.spacing)[1] for volume in (problem.fixed, problem.moving))
+    finest = max(float((extent / MOST_SAMPLES) ** (1 / 3)), FINEST_LEVEL_SHARE * voxels)
 
     def coarsened(levels: tuple[Level, ...]) -> tuple[Level, ...]:
         return tuple(replace(level, spacing=max(level.spacing, finest)) for level in levels)
