@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .device import choose_device, working_threads
+from .device import choose_device, kept_memory, working_threads
 from .errors import BadInput, OutOfMemory
 from .evidence.landmarks import Landmarks
 from .images.geometry import Geometry
@@ -85,7 +85,7 @@ def register(
     torch_device = choose_device(device)
     chosen, warnings = choose_method(method, torch_device)
     stages = Stages(progress, cancelled)
-    with working_threads(threads) as used_threads, torch.inference_mode():
+    with working_threads(threads) as used_threads, kept_memory(), torch.inference_mode():
         with stages.stage("read"):
             inputs = read_inputs(
                 fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks, chosen.dimensions

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from DeepRegLib import registration as module
+from DeepRegLib.device import kept_memory
 from DeepRegLib.errors import BadInput, Cancelled, OutOfMemory
 from DeepRegLib.refinement.solver import solve
 from DeepRegLib.stages import STAGES, Stages
@@ -148,3 +149,10 @@ def test_a_defect_of_ours_is_not_dressed_up_as_a_lack_of_memory(monkeypatch: pyt
     monkeypatch.setattr(module, "solve", fail)
     with pytest.raises(RuntimeError, match="size of tensor"):
         analytic_registration()
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32", "darwin"])
+def test_keeping_memory_lets_the_work_and_its_errors_through_on_every_system(monkeypatch, platform):
+    monkeypatch.setattr("sys.platform", platform)
+    with pytest.raises(ZeroDivisionError), kept_memory():
+        _ = 1 / 0
