@@ -15,6 +15,7 @@ from .evidence.region_grid import region_on
 from .evidence.similarity import similarity
 from .images.memory import peak_memory_mb
 from .images.volume import Volume
+from .refinement.match import Match
 from .refinement.solver import Solution
 from .result import Registration
 from .transforms.displacement_field import DisplacementField
@@ -38,7 +39,9 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
         warnings.append(f"The field folded in {mended:.3g} % of the region and was smoothed there.")
     if folding:
         warnings.append(f"The field folds in {folding:.3g} % of the region.")
-    lost = 100 * next(c.match.lost for c in solution.candidates if c.name == solution.chosen)
+    if solution.rolled_back:
+        warnings.append("The finest level made the match worse and was undone.")
+    lost = 100 * solution.match.lost
     if lost > POOR_MATCH_PERCENT:
         warnings.append(f"{lost:.0f} % of the region does not match: look at the pictures before using this result.")
     record: dict[str, Any] = {
@@ -50,10 +53,8 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
         **run,
         "start": {
             "chosen": solution.chosen,
-            "candidates": [
-                {"name": c.name, "similarity": round(c.match.mean, 5), "lost_percent": round(100 * c.match.lost, 3)}
-                for c in solution.candidates
-            ],
+            "candidates": [{"name": c.name, **_match(c.match)} for c in solution.candidates],
+            "refined": _match(solution.match),
         },
         "region": {"kind": registration.region.kind, "volume_ml": round(registration.region.volume_ml, 1)},
         "prealignment": {
@@ -67,6 +68,10 @@ def evidence_of(registration: Registration, solution: Solution, **run: Any) -> d
     if registration.fixed_landmarks is not None:
         record["landmarks"] = landmark_record(registration)
     return record
+
+
+def _match(match: Match) -> dict[str, float]:
+    return {"similarity": round(match.mean, 5), "lost_percent": round(100 * match.lost, 3)}
 
 
 def landmark_record(registration: Registration) -> dict[str, Any]:
