@@ -99,10 +99,15 @@ def problem_of(
 ) -> Problem:
     """Two scans of lungs as the solver gets them."""
     region = find_region(fixed) if mask is None else Region.given(mask)
-    on_cpu = torch.device("cpu")
-    organs = lambda: (region, find_region(moving))  # noqa: E731
     return Problem(
-        fixed, moving, region, linear or LinearTransform(), lung_intensity, lung_intensity, on_cpu, find_organs=organs
+        fixed,
+        moving,
+        region,
+        linear or LinearTransform(),
+        lung_intensity,
+        lung_intensity,
+        torch.device("cpu"),
+        find_organs=lambda: (region, find_region(moving)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import OutputProblem
+from ..files import whole_file
 from ..images.volume import Volume
 from ..transforms.displacement_field import DisplacementField
 from ..transforms.linear import LinearTransform
@@ -61,13 +61,8 @@ def write_report(path: str | Path, registration: Reportable) -> Path:
     """
     path = Path(path)
     text = render_report(registration)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OutputProblem(f"The report cannot be written to '{path}': {error.strerror}.") from error
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
