@@ -128,9 +128,9 @@ def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Pr
         of_moving = tissue_intensity(values_inside(inputs.moving, moving_region.mask))
 
     def organs() -> tuple[Region, Region] | None:
-        of_fixed_image = region if region.kind == "lungs" else find_region(inputs.fixed)
         if inputs.moving_mask is not None and inputs.fixed_mask is not None:
             return region, Region.given(inputs.moving_mask)
+        of_fixed_image = region if region.kind == "lungs" else find_region(inputs.fixed)
         of_moving_image = find_region(inputs.moving)
         same = of_fixed_image.kind == of_moving_image.kind == "lungs"
         return (of_fixed_image, of_moving_image) if same else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .evidence.landmarks import Landmarks, target_registration_error
-from .files import whole_file
+from .files import cannot_write, whole_file
 from .images.memory import peak_memory_mb
 from .images.read import read_volume, write_volume
 from .images.region import Region
@@ -144,8 +144,6 @@ _FILES = {
 
 
 def _make_folder(folder: Path) -> None:
-    from .files import cannot_write
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

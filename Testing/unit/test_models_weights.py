@@ -15,28 +15,16 @@ import torch
 from DeepRegLib.errors import ModelProblem
 from DeepRegLib.models import save as save_module
 from DeepRegLib.models.build import ARCHITECTURES, build_network
-from DeepRegLib.models.card import Architecture, ModelCard, ModelInput
+from DeepRegLib.models.card import Architecture, ModelCard
 from DeepRegLib.models.find import Model, find_model
 from DeepRegLib.models.load import load_network
 from DeepRegLib.models.save import save_model
 from DeepRegLib.models.weights import load_weights
 from DeepRegLib.networks.unet import UNet
+from model_cases import UNET_CARD
 from safetensors.torch import load_file, save, save_file
 
-CARD = ModelCard(
-    name="tiny",
-    description="For the tests.",
-    architecture=Architecture("unet", {"base": 2, "levels": 2}),
-    method="eppenhof2020",
-    input=ModelInput((16, 16, 16), None, "HU", "gradient magnitude"),
-    output_units="voxels",
-    training_data=(),
-    steps=0,
-    hardware="none",
-    hours=0.0,
-    validation=(),
-    licence="Apache-2.0",
-)
+CARD = replace(UNET_CARD, name="tiny", description="For the tests.", method="eppenhof2020")
 
 
 def network(seed: int = 0) -> UNet:

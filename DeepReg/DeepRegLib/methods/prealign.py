@@ -31,6 +31,8 @@ SEARCH_MARGIN_MM = 20.0
 """Tissue around the region that takes part in the search."""
 SMALLEST_OVERLAP = 0.4
 """Share of the fixed region that a translation has to bring onto the moving image to be considered."""
+NEAR_REGION = 0.05
+"""A sample takes part when at least this share of its blurred surroundings lies in the region."""
 LEVELS_MM = (12.0, 8.0, 5.0)
 UPDATES = 25
 """Gauss-Newton converges in 5 to 15 updates a level."""
@@ -144,7 +146,7 @@ class _Level:
         fixed = problem.fixed_view(grid)
         moving = problem.moving_view(self.moving_grid)
         self.moving = torch.cat([moving[None], gradient(moving, self.moving_grid.spacing)])
-        near = apply(grid.blur(spacing, device), problem.region_on(grid)) > 0.05
+        near = apply(grid.blur(spacing, device), problem.region_on(grid)) > NEAR_REGION
         chosen = near.flatten().nonzero()[:, 0]
         if len(chosen) > MOST_SAMPLES:
             chosen = chosen[:: -(-len(chosen) // MOST_SAMPLES)]
@@ -241,7 +243,7 @@ def _best_translation(problem: Problem, rotation: np.ndarray, centre: np.ndarray
     points += torch.as_tensor(centre, dtype=torch.float32, device=device).view(3, 1, 1, 1)
     grid = problem.fixed_grid.covering(h)
     share = problem.region_on(grid)
-    near = (apply(grid.blur(SEARCH_MARGIN_MM / 2, device), share) > 0.05).float()
+    near = (apply(grid.blur(SEARCH_MARGIN_MM / 2, device), share) > NEAR_REGION).float()
     fixed = sample_frame(torch.stack([problem.fixed_view(grid), near]), grid, points)
     last = torch.tensor(problem.fixed_grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1)
     weight = fixed[1] * ((points >= -h / 2) & (points <= last + h / 2)).all(0)

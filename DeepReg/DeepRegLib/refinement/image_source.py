@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..images.geometry import Geometry
 from ..images.volume import Volume
 from .frame_grid import FrameGrid, triple, whole_triple
 
@@ -31,10 +30,6 @@ class ImageSource:
     @property
     def grid(self) -> FrameGrid:
         return FrameGrid.of(self.volume.geometry)
-
-    @property
-    def geometry(self) -> Geometry:
-        return self.volume.geometry
 
     def on(self, target: FrameGrid, device: torch.device) -> torch.Tensor:
         """Anti-aliased values (z, y, x) float32 on ``target``; beyond the image its border values."""

@@ -9,9 +9,9 @@ import torch
 
 from ..images.geometry import Geometry
 from ..transforms.displacement_field import DisplacementField
-from .frame_grid import FrameGrid
+from .frame_grid import FrameGrid, triple
 from .problem import Problem
-from .separable import Operator, apply, bspline_matrix
+from .separable import apply
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,10 @@ class Lattice:
 
     def deformation(self, problem: Problem, geometry: Geometry) -> DisplacementField:
         """The deformable part d(x) = M^-1 u(x), LPS mm, on ``geometry``, whose axes are those of the fixed image."""
-        u = apply(self._operator_for(problem, geometry), self.coefficients)
+        frame = problem.fixed.geometry
+        start = frame.axes.T @ (np.array(geometry.origin) - np.array(frame.origin))
+        u = self.on(FrameGrid(triple(start), geometry.spacing, geometry.size))
         to_lps = np.linalg.inv(problem.linear.matrix) @ problem.moving.geometry.axes
         matrix = torch.as_tensor(to_lps, dtype=torch.float32, device=u.device)
         array = torch.einsum("ij,jzyx->zyxi", matrix, u).contiguous().cpu().numpy()
         return DisplacementField(array, geometry)
-
-    def _operator_for(self, problem: Problem, geometry: Geometry) -> Operator:
-        device = self.coefficients.device
-        frame = problem.fixed.geometry
-        start = frame.axes.T @ (np.array(geometry.origin) - np.array(frame.origin))
-        grid = FrameGrid((float(start[0]), float(start[1]), float(start[2])), geometry.spacing, geometry.size)
-        z, y, x = (bspline_matrix(self.grid.axis(k, device), grid.axis(k, device)) for k in (2, 1, 0))
-        return z, y, x

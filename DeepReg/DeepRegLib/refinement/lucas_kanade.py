@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 
-from .features import gradient
 from .frame_grid import FrameGrid
 from .frame_sampling import sample_frame
 from .lattice import Lattice
@@ -44,7 +43,7 @@ def solve_level(
     certainty = apply(to_lattice, images.weights[0]) + CERTAINTY_FLOOR
     smoothed_certainty = apply(smooth, certainty)
     to_moving = torch.linalg.inv(torch.as_tensor(problem.affine[0], dtype=torch.float32, device=device))
-    fixed_gradients = images.fixed_gradients(to_moving)
+    gradients = images.fixed_gradients(to_moving)
 
     u = start.moved_to(lattice_grid).coefficients
     matrix: torch.Tensor | None = None
@@ -52,12 +51,7 @@ def solve_level(
         warped, inside = images.pulled(images.base + apply(to_samples, u))
         residual = images.fixed - warped
         weights = images.weights * inside
-        gradients = fixed_gradients
-        if level.symmetric:
-            slopes = [gradient(image, images.grid.spacing) for image in warped]
-            pulled = [torch.einsum("ji,jzyx->izyx", to_moving, slope) for slope in slopes]
-            gradients = [(a + b).mul_(0.5) for a, b in zip(fixed_gradients, pulled, strict=True)]
-        if matrix is None or level.symmetric:
+        if matrix is None:  # the gradient is that of the fixed image alone: once a level is enough
             matrix = _normal_matrix(gradients, weights, to_lattice)
         vector = _normal_vector(gradients, residual, weights, images.robust, to_lattice)
         damping = settings.damping * 3 * float((matrix[0] + matrix[3] + matrix[5]).mean()) + 1e-6

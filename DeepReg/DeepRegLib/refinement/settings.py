@@ -18,21 +18,21 @@ class Level:
 
     ``spacing`` of the images (mm); at most ``updates`` of the field; ``smoothing``: standard deviation of the Gaussian
     on the field, in units of the lattice spacing / 1.5; ``shape_weight`` of the distance to the organ's border beside
-    the grey values (0: not used); ``symmetric``: mean of the fixed and the warped moving gradient instead of the fixed
-    one alone, which is dearer and a little more exact.
+    the grey values (0: not used).
     """
 
     spacing: float
     updates: int
     smoothing: float
     shape_weight: float = 0.0
-    symmetric: bool = False
 
 
 @dataclass(frozen=True)
 class Settings:
     """Levels from coarse to fine and what they share.
 
+    ``rescue``: the levels of a second start for what the first one lost, in place of all ``levels`` but the finest;
+    ``compose``: updates are composed with the field rather than added to it;
     ``normalisation`` (mm): window of the local normalisation, at least 1.5 samples; ``contrast_floor``: intensity units
     below which a local contrast is noise; ``outside_weight`` of voxels around the region within ``margin`` (mm);
     ``lattice``: spacing of the control lattice in samples; ``window``: averaging window of the normal equations in
@@ -85,7 +85,6 @@ def settings_for(quality: Quality, lungs: bool) -> Settings:
     """The settings of a quality, for lung CT or for other anatomy."""
     if lungs:
         chosen = _LUNGS[quality]
-        fine = (_led_by_grey_values(level) for level in chosen.levels[2:])
-        return replace(chosen, rescue=(*_LUNG_RESCUE, *fine))
+        return replace(chosen, rescue=(*_LUNG_RESCUE, _led_by_grey_values(chosen.levels[2])))
     body = _BODY[quality]
     return replace(body, normalisation=10.0, contrast_floor=40.0, outside_weight=0.5, compose=True)

@@ -123,8 +123,7 @@ def solve(
     candidates = [Candidate(name, meter(lattice)) for name, lattice in runs]
     best = _best(candidates)
     if settings.rescue and candidates[best].match.lost > RESCUE_SHARE and problem.organs is not None:
-        rescue = tuple(level for level in settings.rescue if level.spacing >= fine[0].spacing)
-        runs.append(("organ border", _descend(problem, settings, rescue, zero, steps)))
+        runs.append(("organ border", _descend(problem, settings, settings.rescue, zero, steps)))
         candidates.append(Candidate("organ border", meter(runs[-1][1])))
         best = _best(candidates)
     name, before = runs[best]
