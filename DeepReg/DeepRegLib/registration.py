@@ -6,9 +6,9 @@ Command line, worker, panel, console, benchmark and training validation all call
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -23,18 +23,18 @@ from .inputs import Inputs, read_inputs
 from .methods.automatic import AUTO, choose_method
 from .methods.interface import Method
 from .methods.pair import Pair
-from .methods.prealign import prealigned
+from .methods.prealign import check_overlap, prealign, prealigned, with_contrast_found
 from .record import evidence_of
 from .refinement.fold_repair import repair_folds
 from .refinement.image_source import Intensity
 from .refinement.intensity import lung_intensity, shows_lungs, tissue_intensity, values_inside
 from .refinement.problem import Problem
 from .refinement.settings import QUALITIES, Quality, Settings, settings_for
-from .refinement.solver import Solution, Watch, fitted, solve
+from .refinement.solver import Solution, Watch, fitted, solve, unrefined
 from .result import Registration
 from .stages import Stages
-from .transforms.compose import compose
-from .transforms.displacement_field import DisplacementField
+from .transforms.compose import compose, resample_field
+from .transforms.displacement_field import DisplacementField, SplineField
 from .transforms.linear import LinearTransform
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ MOST_FIELD_VOXELS = 8_000_000
 solver's lattice is coarser still, nothing is lost that was ever there."""
 FINEST_FIELD_MM = 1.5
 """Below this the field of a large image is not refined: the lattice of the solver has 2.4 mm at its finest."""
+Prealignment = Literal["auto", "none"]
+Similarity = Literal["auto", "intensity", "structure"]
 TORCH_ALLOCATOR = "DefaultCPUAllocator"
 """Torch names it on every system when the memory runs out ("not enough memory" or "can't allocate memory")."""
 
@@ -61,6 +63,10 @@ def register(
     device: str = AUTO,
     threads: int | None = None,
     seed: int = 0,
+    prealignment: Prealignment = "auto",
+    similarity: Similarity = "auto",
+    refine: bool = True,
+    field_spacing_mm: float | None = None,
     progress: Callable[[float, str], None] = lambda fraction, stage: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Registration:
@@ -71,6 +77,11 @@ def register(
     organ lies in the moving image. Landmarks are used to measure, never to fit. The seed is written into the evidence;
     the same seed, threads and machine give the same field.
 
+    ``prealignment`` "none" trusts the positions that the images have. ``similarity`` says what is compared: brightness
+    ("intensity") for two scans of one kind, "structure" for different kinds; "auto" finds out. Without ``refine`` the
+    field is what the method proposes (the pre-alignment alone, for a method that proposes nothing).
+    ``field_spacing_mm`` keeps the field on voxels of about that size, if the image has finer ones.
+
     Raises :class:`~DeepRegLib.errors.BadInput` and its siblings before work starts,
     :class:`~DeepRegLib.errors.NoOverlap` when the images do not meet, and :class:`~DeepRegLib.errors.Cancelled`.
 
@@ -80,8 +91,16 @@ def register(
     >>> registration.evidence["method"]
     'lucas-kanade'
     """
-    if quality not in QUALITIES:
-        raise BadInput(f"There is no quality '{quality}'. Available: {', '.join(QUALITIES)}.")
+    for what, word, words in (
+        ("quality", quality, QUALITIES),
+        ("pre-alignment", prealignment, get_args(Prealignment)),
+        ("similarity", similarity, get_args(Similarity)),
+    ):
+        if word not in words:
+            raise BadInput(f"There is no {what} '{word}'. Available: {', '.join(words)}.")
+    if field_spacing_mm is not None and not field_spacing_mm > 0:
+        raise BadInput("The spacing of the field must be a positive number of millimetres.")
+    wishes = _Wishes(prealignment, similarity, refine, field_spacing_mm)
     torch_device = choose_device(device)
     chosen, warnings = choose_method(method, torch_device)
     stages = Stages(progress, cancelled)
@@ -92,23 +111,24 @@ def register(
             )
         with stages.stage("region"):
             problem, settings = _prepare(inputs, quality, torch_device)
-        problem, solution, folded, more = _align_on(problem, settings, chosen, seed, stages)
+        aligned, more = _align_on(problem, settings, chosen, wishes, seed, stages)
         warnings += more
         with stages.stage("evaluate"):
             stages.within(0.1)
-            registration = _result(inputs, problem, solution, warnings)
+            registration = _result(inputs, aligned, warnings)
             registration.evidence.update(
                 evidence_of(
                     registration,
-                    solution,
+                    aligned.solution,
                     method=chosen.name,
                     requested_method=method,
                     quality=quality,
+                    refined=refine,
                     seed=seed,
-                    device=str(problem.device),
+                    device=str(aligned.problem.device),
                     threads=used_threads,
-                    contrast=problem.contrast,
-                    mended_percent=100 * folded,
+                    contrast=aligned.problem.contrast,
+                    mended_percent=100 * aligned.mended,
                 )
             )
     registration.evidence["seconds"] = {**stages.seconds, "total": stages.total()}
@@ -148,18 +168,40 @@ def _prepare(inputs: Inputs, quality: Quality, device: torch.device) -> tuple[Pr
     return problem, fitted(settings_for(quality, lungs), problem)
 
 
+@dataclass(frozen=True)
+class _Wishes:
+    """What the caller wants done differently."""
+
+    prealignment: Prealignment
+    similarity: Similarity
+    refine: bool
+    field_spacing_mm: float | None
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """d on its grid, the problem as it was solved, what is known of the solution, the share of the region that was
+    mended because it folded, and d at the control points of the method, if it has some."""
+
+    problem: Problem
+    field: DisplacementField
+    solution: Solution
+    mended: float
+    control_points: DisplacementField | None
+
+
 def _align_on(
-    problem: Problem, settings: Settings, method: Method, seed: int, stages: Stages
-) -> tuple[Problem, Solution, float, list[str]]:
-    """Run on the problem's device; when a graphics card runs out of memory, go on with the processor."""
+    problem: Problem, settings: Settings, method: Method, wishes: _Wishes, seed: int, stages: Stages
+) -> tuple[_Aligned, list[str]]:
+    """Run on the problem's device; when a graphics card runs out of memory, go on with the processor. Also gives
+    warnings, in sentences."""
     try:
-        return (*_align(problem, settings, method, seed, stages), [])
+        return _align(problem, settings, method, wishes, seed, stages), []
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
         on_cpu = replace(problem, device=torch.device("cpu"))
         warning = "The memory of the graphics card ran out; the registration went on with the processor."
-        problem, solution, folded, _ = _align_on(on_cpu, settings, method, seed, stages)
-        return problem, solution, folded, [warning]
+        return _align_on(on_cpu, settings, method, wishes, seed, stages)[0], [warning]
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and TORCH_ALLOCATOR not in str(error):
             raise
@@ -169,20 +211,37 @@ def _align_on(
 
 
 def _align(
-    problem: Problem, settings: Settings, method: Method, seed: int, stages: Stages
-) -> tuple[Problem, Solution, float]:
+    problem: Problem, settings: Settings, method: Method, wishes: _Wishes, seed: int, stages: Stages
+) -> _Aligned:
     with stages.stage("prealign"):
-        problem = prealigned(problem, settings)
+        problem = _placed(problem, settings, wishes)
     with stages.stage("propose"):
         pair = Pair(problem.fixed, problem.moving, problem.region, problem.linear, problem.device, seed)
         fields = method.propose(pair, lambda fraction, words: stages.within(fraction), stages.cancelled)
         proposals = _named(method.name, fields)
+        control_points = next((f.control_points for f in fields if isinstance(f, SplineField)), None)
     with stages.stage("refine"):
+        written = field_geometry(problem.fixed.geometry, wishes.field_spacing_mm)
+        if not wishes.refine:
+            solution = unrefined(problem, settings, proposals)
+            field = dict(proposals).get(solution.chosen)
+            field = DisplacementField.zero(written) if field is None else resample_field(field, written)
+            return _Aligned(problem, field, solution, 0.0, control_points)
         solution = solve(problem, settings, proposals, Watch(stages.within, stages.cancelled))
-        written = field_geometry(problem.fixed.geometry)
         lattice, folded = repair_folds(solution.lattice, problem, max(written.spacing))
         solution = replace(solution, lattice=lattice)
-    return problem, solution, folded
+        return _Aligned(problem, lattice.deformation(problem, written), solution, folded, control_points)
+
+
+def _placed(problem: Problem, settings: Settings, wishes: _Wishes) -> Problem:
+    """The problem with its linear map and its contrast, found or as they were wished."""
+    if wishes.similarity == "auto":
+        return (prealigned if wishes.prealignment == "auto" else with_contrast_found)(problem, settings)
+    known = replace(problem, contrast="same" if wishes.similarity == "intensity" else "other")
+    if wishes.prealignment == "auto":
+        return replace(known, linear=prealign(known))
+    check_overlap(known)
+    return known
 
 
 def _named(method: str, fields: Sequence[DisplacementField]) -> list[tuple[str, DisplacementField]]:
@@ -191,25 +250,28 @@ def _named(method: str, fields: Sequence[DisplacementField]) -> list[tuple[str, 
     return [(f"{method} {k + 1}", field) for k, field in enumerate(fields)]
 
 
-def field_geometry(fixed: Geometry) -> Geometry:
-    """The grid on which the field of a fixed image is kept: its own, or coarser ones for very large images."""
-    spacing = np.array(fixed.spacing)
-    geometry, step = fixed, FINEST_FIELD_MM
+def field_geometry(fixed: Geometry, spacing_mm: float | None = None) -> Geometry:
+    """The grid on which the field of a fixed image is kept: its own, or coarser ones for very large images and where
+    voxels of at least ``spacing_mm`` are asked for."""
+    spacing = np.maximum(fixed.spacing, spacing_mm or 0.0)
+    geometry = fixed if tuple(spacing) == fixed.spacing else fixed.with_spacing(tuple(spacing))
+    step = FINEST_FIELD_MM
     while geometry.voxel_count > MOST_FIELD_VOXELS:
         geometry = fixed.with_spacing(tuple(np.maximum(spacing, step)))
         step *= 1.1
     return geometry
 
 
-def _result(inputs: Inputs, problem: Problem, solution: Solution, warnings: list[str]) -> Registration:
-    field = solution.lattice.deformation(problem, field_geometry(problem.fixed.geometry))
+def _result(inputs: Inputs, aligned: _Aligned, warnings: list[str]) -> Registration:
+    linear, nodes = aligned.problem.linear, aligned.control_points
     return Registration(
         fixed=inputs.fixed,
         moving=inputs.moving,
-        field=field,
-        prealignment=problem.linear,
-        transform=compose(problem.linear, field),
-        region=problem.region,
+        field=aligned.field,
+        prealignment=linear,
+        transform=compose(linear, aligned.field),
+        region=aligned.problem.region,
+        control_displacements=None if nodes is None else compose(linear, nodes),
         fixed_landmarks=inputs.fixed_landmarks,
         moving_landmarks=inputs.moving_landmarks,
         evidence={"warnings": warnings},

@@ -36,7 +36,9 @@ INVERSE_SPACING_MM = 2.5
 @dataclass
 class Registration:
     """``transform`` is the whole map T(x) = A(x + d(x)) from fixed to moving LPS points; ``prealignment`` is A, kept
-    apart, and ``field`` is d. ``evidence`` can be written as JSON. Landmarks are None where none were given."""
+    apart, and ``field`` is d. ``control_displacements`` are those of T at the control points of a method that has some
+    (the nodes of a thin-plate-spline grid). ``evidence`` can be written as JSON. Landmarks are None where none were
+    given."""
 
     fixed: Volume
     moving: Volume
@@ -47,6 +49,7 @@ class Registration:
     fixed_landmarks: Landmarks | None = None
     moving_landmarks: Landmarks | None = None
     evidence: dict[str, Any] = dataclass_field(default_factory=dict)
+    control_displacements: DisplacementField | None = None
 
     @property
     def fixed_region(self) -> Volume:

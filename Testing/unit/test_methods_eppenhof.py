@@ -27,6 +27,7 @@ from DeepRegLib.phantom import make_phantom
 from DeepRegLib.registration import register
 from DeepRegLib.transforms.displacement_field import DisplacementField
 from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline
 from model_cases import TPS_CARD, UNET_CARD, only_folder_of_models
 from scipy import ndimage
 from torch import nn
@@ -261,3 +262,30 @@ def test_a_poor_network_does_no_harm_to_a_registration(models, shift):
     assert registration.evidence["method"] == "fake-unet"
     assert not any(shift) or start["chosen"] == "zero"
     assert errors["fake-unet"] <= errors["lucas-kanade"] + SAME_ERROR_MM
+
+
+def test_without_refinement_the_field_is_that_of_the_network(models):
+    phantom = make_phantom((64, 48, 48), seed=1)
+    save_model(models, UNET_CARD, silent(UNet(**TWO_LEVELS), (1.0, -2.0, 1.5)))
+    registration = register(phantom.fixed, phantom.moving, method="fake-unet", quality="fast", threads=1, refine=False)
+    own = Pair(
+        registration.fixed, registration.moving, registration.region, registration.prealignment, torch.device("cpu")
+    )
+    expected = millimetres(own.working_grid(UNET_CARD.input.size), np.array((1.0, -2.0, 1.5)))
+    np.testing.assert_allclose(
+        registration.field.array, np.broadcast_to(expected, registration.field.array.shape), atol=1e-3
+    )
+    assert registration.evidence["start"]["chosen"] == "fake-unet"
+    assert registration.control_displacements is None
+
+
+def test_the_control_points_of_a_spline_grid_are_given_with_the_result(models):
+    phantom = make_phantom((64, 48, 48), seed=1)
+    save_model(models, TPS_CARD, silent(VGGGrid((2,)), SHIFT_VOXELS))
+    registration = register(phantom.fixed, phantom.moving, method="fake-tps", quality="fast", threads=1, refine=False)
+    control = registration.control_displacements
+    assert control is not None and control.geometry.size == (6, 6, 6)
+    inside = phantom.fixed_landmarks
+    nodes = control.geometry.points().reshape(-1, 3)
+    spline = ThinPlateSpline.fit(nodes, control.array.reshape(-1, 3))
+    np.testing.assert_allclose(inside + spline.at(inside), registration.transform.map_points(inside), atol=0.01)

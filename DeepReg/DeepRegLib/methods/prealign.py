@@ -49,6 +49,10 @@ SURELY_SAME_CONTRAST = 0.83
 inverted reach 0.73 by their outline alone."""
 SAME_CONTRAST_CORRELATION = 0.25
 """Pre-aligned scans of one contrast correlate locally at 0.43 (breathing of 75 mm) to 0.87, of another below 0.1."""
+TOO_LITTLE_SHARED = (
+    "The two images show too little of the same anatomy to be aligned.",
+    "Check that both scans show the same part of the body, or give masks of the organ.",
+)
 LARGEST_STRETCH = 2.0
 """Same anatomy is never stretched or shrunk by more than this; Gauss-Newton that gets there has lost its way."""
 
@@ -73,10 +77,33 @@ def prealigned(problem: Problem, settings: Settings) -> Problem:
     """
     linear, explained = _aligned(problem)
     found = replace(problem, linear=linear)
-    if explained >= SURELY_SAME_CONTRAST or _local_correlation(found, settings) >= SAME_CONTRAST_CORRELATION:
+    if explained >= SURELY_SAME_CONTRAST:
         return found
-    other = replace(problem, contrast="other")
-    return replace(other, linear=prealign(other))
+    judged = with_contrast_found(found, settings)
+    return found if judged.contrast == "same" else replace(judged, linear=prealign(judged))
+
+
+def with_contrast_found(problem: Problem, settings: Settings) -> Problem:
+    """The problem, its linear map taken as it is, with another contrast noted where bright and dark do not correspond
+    locally.
+
+    Raises :class:`~DeepRegLib.errors.NoOverlap` when the images do not meet under that map.
+    """
+    check_overlap(problem)
+    if _local_correlation(problem, settings) >= SAME_CONTRAST_CORRELATION:
+        return problem
+    return replace(problem, contrast="other")
+
+
+def check_overlap(problem: Problem) -> None:
+    """Raises :class:`~DeepRegLib.errors.NoOverlap` when less than ``LEAST_SHARED`` of the region lies in the moving
+    image under the linear map of the problem."""
+    a, b = problem.affine
+    grid = problem.box.covering(LEVELS_MM[-1])
+    inside_region = problem.region_on(grid).cpu().numpy() > NEAR_REGION
+    points = np.moveaxis(grid.points(torch.device("cpu")).numpy(), 0, -1)[inside_region] @ a.T + b
+    if not len(points) or np.mean(((points >= 0) & (points <= problem.moving_grid.last)).all(1)) < LEAST_SHARED:
+        raise NoOverlap(*TOO_LITTLE_SHARED)
 
 
 def _local_correlation(problem: Problem, settings: Settings) -> float:
@@ -101,10 +128,7 @@ def _aligned(problem: Problem) -> tuple[LinearTransform, float]:
     for level in levels[1:]:
         best = level.affine(best)
     if levels[-1].inside_share(best) < LEAST_SHARED:
-        raise NoOverlap(
-            "The two images show too little of the same anatomy to be aligned.",
-            "Check that both scans show the same part of the body, or give masks of the organ.",
-        )
+        raise NoOverlap(*TOO_LITTLE_SHARED)
     return _to_lps(problem, best), 1 - levels[-1].cost(best)
 
 

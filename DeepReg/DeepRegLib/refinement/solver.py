@@ -134,6 +134,18 @@ def solve(
     return Solution(after, name, tuple(candidates), match)
 
 
+def unrefined(problem: Problem, settings: Settings, proposals: Sequence[tuple[str, DisplacementField]]) -> Solution:
+    """The proposal that matches best, as it was proposed; zero where there is none. Its lattice is only good for
+    judging it: the field itself is that of the method."""
+    grid = problem.box.covering(settings.levels[-1].spacing * settings.lattice)
+    lattices = [(name, Lattice.from_field(field, problem, grid)) for name, field in proposals]
+    lattices = lattices or [("zero", Lattice.zero(grid, problem.device))]
+    meter = MatchMeter(problem, settings)
+    candidates = [Candidate(name, meter(lattice)) for name, lattice in lattices]
+    best = _best(candidates)
+    return Solution(lattices[best][1], lattices[best][0], tuple(candidates), candidates[best].match)
+
+
 def _best(candidates: Sequence[Candidate]) -> int:
     """The first candidate, unless a later one matches worthwhile better."""
     best = 0

@@ -88,3 +88,10 @@ class DisplacementField:
         if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
             raise BadInput("A displacement field needs three dimensions and three values per voxel.")
         return cls(sitk.GetArrayFromImage(image).astype(np.float32), Geometry.of(image))
+
+
+@dataclass(frozen=True)
+class SplineField(DisplacementField):
+    """A field that a few control points stand for: ``control_points`` are its displacements on a coarse grid."""
+
+    control_points: DisplacementField

@@ -75,6 +75,12 @@ class ThinPlateSpline:
         return BSplineDisplacement.through(self.at(lattice.points()), lattice).to_field(geometry)
 
 
+def node_grid(geometry: Geometry, count: int = 6) -> Geometry:
+    """``count`` points along each axis of an image, evenly from its first to its last voxel centre."""
+    spacing = np.array(geometry.spacing) * (np.array(geometry.size) - 1) / (count - 1)
+    return Geometry((count,) * 3, tuple(spacing), geometry.origin, geometry.direction)
+
+
 class ThinPlateSplineNodes:
     """Fixed nodes, for many sets of displacements: the system is inverted once (220 x 220 for 6 x 6 x 6 nodes).
 
@@ -92,10 +98,7 @@ class ThinPlateSplineNodes:
     def covering(cls, geometry: Geometry, count: int = 6) -> ThinPlateSplineNodes:
         """``count`` nodes along each axis of an image, evenly from its first to its last voxel centre; x runs fastest,
         as in arrays (z, y, x)."""
-        steps = np.linspace(0, 1, count)
-        z, y, x = np.meshgrid(steps, steps, steps, indexing="ij")
-        share = np.stack([x, y, z], -1).reshape(-1, 3)
-        return cls(geometry.to_physical(share * (np.array(geometry.size) - 1)))
+        return cls(node_grid(geometry, count).points().reshape(-1, 3))
 
     def spline(self, displacements: np.ndarray) -> ThinPlateSpline:
         """The spline with ``displacements`` (n, 3) in mm at the nodes."""
