@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,11 @@ from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+_slicer = importlib.util.find_spec("slicer")
+if _slicer is not None and _slicer.origin is None:
+    # Without slicer-core, Python takes the folder Testing/slicer for the package; tests that need it shall skip.
+    sys.modules["slicer"] = None  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session")

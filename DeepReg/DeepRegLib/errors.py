@@ -54,6 +54,10 @@ class OutputProblem(DeepRegError):
     """A result cannot be written: folder not writable, disk full."""
 
 
+class InstallationProblem(DeepRegError):
+    """A package that registration needs is missing and could not be installed, or was declined."""
+
+
 class Cancelled(DeepRegError):
     """The user stopped the work; nothing was written."""
 

@@ -49,10 +49,12 @@ def read_inputs(
     if (fixed_landmarks is None) != (moving_landmarks is None):
         missing = "fixed" if fixed_landmarks is None else "moving"
         raise BadLandmarks(f"Landmarks are needed in both images; those of the {missing} image are missing.")
-    fixed_points, moving_points = _landmarks(fixed_landmarks), _landmarks(moving_landmarks)
     fixed_volume, moving_volume = read_volume(fixed), read_volume(moving)
     check_pair(fixed_volume, moving_volume, dimensions)
-    if fixed_points is not None and moving_points is not None:
+    fixed_points = moving_points = None
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        fixed_points = landmarks_from(fixed_landmarks, fixed_volume)
+        moving_points = landmarks_from(moving_landmarks, moving_volume)
         check_landmark_pair(fixed_points, moving_points, fixed_volume.geometry, moving_volume.geometry)
     check_memory(fixed_volume)
     return Inputs(
@@ -76,9 +78,13 @@ def check_memory(fixed: Volume) -> None:
         )
 
 
-def _landmarks(source: LandmarkSource | None) -> Landmarks | None:
-    if source is None or isinstance(source, Landmarks):
+def landmarks_from(source: LandmarkSource, image: Volume) -> Landmarks:
+    """The landmarks in a file, or those that were given as such; ``image`` is what lists of voxels are of.
+
+    Raises :class:`~DeepRegLib.errors.BadLandmarks`, and :class:`~DeepRegLib.errors.BadInput` for anything else.
+    """
+    if isinstance(source, Landmarks):
         return source
     if not isinstance(source, str | Path):
         raise BadInput("Landmarks are given as a file or as Landmarks.")
-    return read_landmarks(source)
+    return read_landmarks(source, image)

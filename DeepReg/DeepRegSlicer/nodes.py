@@ -1,4 +1,4 @@
-"""Registration results as MRML nodes: volumes, displacement fields, landmarks and their errors.
+"""Registration results as MRML nodes: volumes, displacement fields and landmarks.
 
 The one place where LPS millimetres become the RAS millimetres of MRML. Every function adds one node to the scene it is
 given (``slicer.mrmlScene`` in the application) and returns it.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
-from DeepRegLib.errors import BadLandmarks
-from DeepRegLib.evidence.landmarks import Landmarks, target_registration_error
+from DeepRegLib.evidence.landmarks import Landmarks
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
 from DeepRegLib.transforms.displacement_field import DisplacementField
-from DeepRegLib.transforms.linear import LinearTransform
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from .pacing import paced_steps
+from .steps import Steps, finish
 
 LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 """Signs that turn LPS vectors into RAS ones, and back."""
@@ -33,8 +34,8 @@ LUNG_SHARE = 0.03
 DISPLAY_SAMPLES_PER_AXIS = 64
 """The choice of a grey scale looks at no more voxels than this along each axis."""
 
-ERROR_DECIMALS = 3
-"""Landmark errors are listed to a micrometre: more digits are noise to the reader."""
+STORED_AS = {"bool": "uint8", "float16": "float32", "int64": "int32", "uint64": "int32"}
+"""Types of voxels that MRML and its image files do not have, and what they become."""
 
 
 def to_ras(points: np.ndarray) -> np.ndarray:
@@ -47,46 +48,67 @@ def to_ras(points: np.ndarray) -> np.ndarray:
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """:func:`add_volume_in_steps` in one go."""
+    return finish(add_volume_in_steps(scene, volume, name))
+
+
+def add_volume_in_steps(scene: slicer.vtkMRMLScene, volume: Volume, name: str) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
     """A scalar volume node with a copy of the voxels. A CT is shown in its lung or its soft tissue window, any other
-    image in the window that 3D Slicer finds by itself."""
-    array = _storable(volume.array)
+    image in the window that 3D Slicer finds by itself. The node appears in the scene when it is complete."""
+    image = yield from image_data_in_steps(volume.array)
+    window_level = _ct_window_level(volume.array)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    node.SetIJKToRASMatrix(_vtk_matrix(_ijk_to_ras(volume.geometry)))
-    node.SetAndObserveImageData(_vtk_image(array))
     node.CreateDefaultDisplayNodes()
-    window_level = _ct_window_level(array)
-    if window_level is not None:
+    if window_level is not None:  # before the voxels come, or the display would look through all of them
         display = node.GetDisplayNode()
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(*window_level)
+    set_voxels(node, image, volume.geometry)
     return node
+
+
+def set_voxels(node: slicer.vtkMRMLVolumeNode, image: vtk.vtkImageData, geometry: Geometry) -> None:
+    """Let the node hold ``image`` (from :func:`image_data_in_steps`) on ``geometry``."""
+    node.SetIJKToRASMatrix(vtk_matrix(ijk_to_ras(geometry)))
+    node.SetAndObserveImageData(image)
 
 
 def add_transform(
     scene: slicer.vtkMRMLScene, transform: DisplacementField, name: str
 ) -> slicer.vtkMRMLGridTransformNode:
-    """A grid transform node for T(x) = x + u(x), set as the transform *from parent*: a moving image that is put under
-    the node appears on the fixed one.
+    """A grid transform node for T(x) = x + u(x): :func:`set_transform` says in which sense."""
+    node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", name)
+    set_transform(node, finish(grid_transform_in_steps(transform)))
+    return node
 
-    The node interpolates linearly between grid points, as :class:`DisplacementField` does. 3D Slicer itself switches to
-    cubic interpolation when it reads a transform from a file; on the grid points both agree.
+
+def set_transform(node: slicer.vtkMRMLTransformNode, transform: vtk.vtkAbstractTransform) -> None:
+    """Let the node hold T as its transform *from parent*: a moving image that is put under the node appears on the
+    fixed one. What the node held before is replaced."""
+    node.SetAndObserveTransformFromParent(transform)
+    node.SetDescription(
+        "Maps points of the fixed image to the moving image. Put what belongs to the moving image under it."
+    )
+
+
+def grid_transform_in_steps(transform: DisplacementField) -> Steps[slicer.vtkOrientedGridTransform]:
+    """T(x) = x + u(x) in RAS mm, for :func:`set_transform`.
+
+    It interpolates linearly between grid points, as :class:`DisplacementField` does, and like it keeps the border value
+    beyond them. 3D Slicer itself switches to cubic interpolation when it reads a transform from a file; on the grid
+    points both agree.
     """
     geometry = transform.geometry
-    grid = _vtk_image(transform.array * LPS_TO_RAS.astype(np.float32))
+    grid = yield from image_data_in_steps(transform.array, LPS_TO_RAS.astype(np.float32))
     grid.SetOrigin(*to_ras(geometry.origin))
     grid.SetSpacing(*geometry.spacing)
     direction = np.eye(4)
     direction[:3, :3] = LPS_TO_RAS[:, None] * geometry.axes
-    grid_transform = slicer.vtkOrientedGridTransform()
-    grid_transform.SetGridDirectionMatrix(_vtk_matrix(direction))
-    grid_transform.SetDisplacementGridData(grid)
-    grid_transform.SetInterpolationModeToLinear()
-    node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", name)
-    node.SetAndObserveTransformFromParent(grid_transform)
-    node.SetDescription(
-        "Maps points of the fixed image to the moving image. Put what belongs to the moving image under it."
-    )
-    return node
+    result = slicer.vtkOrientedGridTransform()
+    result.SetGridDirectionMatrix(vtk_matrix(direction))
+    result.SetDisplacementGridData(grid)
+    result.SetInterpolationModeToLinear()
+    return result
 
 
 def record_images(
@@ -104,45 +126,21 @@ def add_landmarks(
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     for point, label in zip(to_ras(landmarks.points), landmarks.labels, strict=True):
         node.AddControlPoint(vtk.vtkVector3d(*point), str(label))
+    mark_as_landmarks(node, colour)
+    return node
+
+
+def mark_as_landmarks(node: slicer.vtkMRMLMarkupsNode, colour: tuple[float, float, float]) -> None:
+    """Lock a point list, so that no click moves what an expert placed, and draw it in one ``colour``."""
     node.SetLocked(True)
     node.SetFixedNumberOfControlPoints(True)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetColor(*colour)
     display.SetSelectedColor(*colour)  # points are "selected" until somebody unticks them: the colour that is seen
-    return node
 
 
-def add_landmark_errors(
-    scene: slicer.vtkMRMLScene, fixed: Landmarks, moving: Landmarks, transform: DisplacementField, name: str
-) -> slicer.vtkMRMLTableNode:
-    """A table with one row for each landmark pair: its label, and the target registration error before,
-    |x_fixed - x_moving|, and after, |T(x_fixed) - x_moving|, in mm.
-
-    Raises :class:`BadLandmarks` when the two sets do not have the same number of points.
-    """
-    if len(fixed.points) != len(moving.points):
-        raise BadLandmarks(
-            f"There are {len(fixed.points)} fixed and {len(moving.points)} moving landmarks; they must be pairs."
-        )
-    before = target_registration_error(LinearTransform(), fixed, moving)
-    after = target_registration_error(transform, fixed, moving)
-    labels = vtk.vtkStringArray()
-    for label in fixed.labels:
-        labels.InsertNextValue(str(label))
-    node = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
-    for title, column in (
-        ("landmark", labels),
-        ("before (mm)", numpy_to_vtk(before.round(ERROR_DECIMALS), deep=True)),
-        ("after (mm)", numpy_to_vtk(after.round(ERROR_DECIMALS), deep=True)),
-    ):
-        column.SetName(title)
-        node.AddColumn(column)
-    node.SetLocked(True)
-    return node
-
-
-def _ijk_to_ras(geometry: Geometry) -> np.ndarray:
+def ijk_to_ras(geometry: Geometry) -> np.ndarray:
     """4 x 4 matrix from continuous voxel indices (x, y, z) to RAS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = LPS_TO_RAS[:, None] * geometry.axes * np.array(geometry.spacing)
@@ -150,36 +148,37 @@ def _ijk_to_ras(geometry: Geometry) -> np.ndarray:
     return matrix
 
 
-def _vtk_matrix(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
+def vtk_matrix(matrix: np.ndarray) -> vtk.vtkMatrix4x4:
+    """A 4 x 4 array as VTK has it."""
     result = vtk.vtkMatrix4x4()
-    result.DeepCopy(matrix.ravel())
+    result.DeepCopy(np.asarray(matrix).ravel())
     return result
 
 
-def _vtk_image(array: np.ndarray) -> vtk.vtkImageData:
-    """Image data with a copy of the voxels (z, y, x) or vectors (z, y, x, 3); its origin is 0 and its spacing 1."""
+def image_data_in_steps(array: np.ndarray, factor: np.ndarray | float | None = None) -> Steps[vtk.vtkImageData]:
+    """Image data with a copy of the voxels (z, y, x) or vectors (z, y, x, 3), times ``factor`` if there is one; its
+    origin is 0 and its spacing 1. Types that MRML and its files do not have get the nearest one that they have (64-bit
+    integers, as in label maps, become 32-bit)."""
     depth, height, width = array.shape[:3]
-    flat = np.ascontiguousarray(array).reshape(depth * height * width, *array.shape[3:])
     image = vtk.vtkImageData()
     image.SetDimensions(width, height, depth)
-    image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=True))
+    components = array.shape[3] if array.ndim == 4 else 1
+    image.AllocateScalars(get_vtk_array_type(STORED_AS.get(array.dtype.name, array.dtype.name)), components)
+    target = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(array.shape)
+
+    def copy(start: int, stop: int) -> None:
+        if factor is None:
+            target[start:stop] = array[start:stop]
+        else:
+            np.multiply(array[start:stop], factor, out=target[start:stop], casting="unsafe")
+
+    yield from paced_steps(copy, depth, 1)
     return image
-
-
-def _storable(array: np.ndarray) -> np.ndarray:
-    """The voxels in a type that MRML and its image files have (64-bit integers, as in label maps, become 32-bit)."""
-    if array.dtype == bool:
-        return array.astype(np.uint8)
-    if array.dtype == np.float16:
-        return array.astype(np.float32)
-    if array.dtype in (np.int64, np.uint64):
-        return array.astype(np.int32)
-    return array
 
 
 def _ct_window_level(array: np.ndarray) -> tuple[float, float] | None:
     """Window and level (HU) of a CT; None for other images."""
-    sample = array[tuple(slice(None, None, max(1, n // DISPLAY_SAMPLES_PER_AXIS)) for n in array.shape)]
+    sample = array[tuple(slice(None, None, max(1, n // DISPLAY_SAMPLES_PER_AXIS)) for n in array.shape)].astype(float)
     if np.percentile(sample, 1) > AIR_BELOW:
         return None
     lung = np.mean((sample > LUNG_RANGE[0]) & (sample < LUNG_RANGE[1]))

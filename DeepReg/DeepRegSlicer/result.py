@@ -13,9 +13,11 @@ from DeepRegLib.transforms.displacement_field import DisplacementField
 
 from . import nodes
 from .deformation_grid import add_deformation_grid
+from .landmark_table import LandmarkErrors, write_table
 
 TRANSFORM_NAME = "fixed to moving"
 GRID_NAME = "deformation grid"
+ERRORS_NAME = "landmark errors"
 FIXED_COLOUR = (1.0, 0.1, 0.1)
 """Fixed landmarks are red ..."""
 MOVING_COLOUR = (0.1, 0.9, 0.1)
@@ -90,12 +92,15 @@ def add_result(scene: slicer.vtkMRMLScene, registration: RegistrationResult) -> 
         moving_landmarks.GetDisplayNode().SetPointLabelsVisibility(False)  # the fixed ones carry the same labels
         moving_landmarks.SetAndObserveTransformNodeID(transform.GetID())
     if registration.fixed_landmarks is not None and registration.moving_landmarks is not None:
-        errors = nodes.add_landmark_errors(
-            scene,
-            registration.fixed_landmarks,
-            registration.moving_landmarks,
-            registration.transform,
-            "landmark errors",
+        errors = scene.AddNewNodeByClass("vtkMRMLTableNode", ERRORS_NAME)
+        write_table(
+            errors,
+            LandmarkErrors.of(
+                registration.fixed_landmarks,
+                registration.moving_landmarks,
+                registration.transform,
+                registration.moving.geometry,
+            ),
         )
     return ResultNodes(fixed, moving, warped, transform, deformation, fixed_landmarks, moving_landmarks, errors)
 

@@ -1,34 +1,17 @@
 """Work of the panel in small pieces, so that its window never stands still.
 
-A function named ``..._in_steps`` is a generator: it yields between pieces that take a few tens of milliseconds at most
-and returns its result at the end. :func:`finish` runs it in one go, for scripts; :class:`StepRunner` gives the event
-loop of the application a turn after every piece.
+A function named ``..._in_steps`` is a generator (:mod:`DeepRegLib.steps`). :func:`finish` runs it in one go, for
+scripts; :class:`StepRunner` gives the event loop of the application a turn after every piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-Result = TypeVar("Result")
-Steps = Generator[None, None, Result]
-"""What a function that works in steps returns."""
+from DeepRegLib.steps import Result, Steps, finish
 
-
-def finish(steps: Steps[Result]) -> Result:
-    """Run all steps and give their result.
-
-    >>> def count_in_steps():
-    ...     yield
-    ...     return 2
-    >>> finish(count_in_steps())
-    2
-    """
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+__all__ = ["Result", "StepRunner", "Steps", "finish"]
 
 
 class StepRunner:

@@ -10,7 +10,6 @@ from scipy.spatial.transform import Rotation
 slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
 import vtk  # noqa: E402
-from DeepRegLib.errors import BadLandmarks  # noqa: E402
 from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
 from DeepRegLib.images.geometry import Geometry  # noqa: E402
 from DeepRegLib.images.volume import Volume  # noqa: E402
@@ -203,26 +202,6 @@ def test_moving_landmarks_under_the_transform_land_on_the_fixed_ones(scene):
     node.SetAndObserveTransformNodeID(nodes.add_transform(scene, field, "warp").GetID())
     seen = np.array([node.GetNthControlPointPositionWorld(i) for i in range(10)]) * [-1, -1, 1]
     assert np.abs(seen - points).max() < 0.02  # 3D Slicer inverts to 0.01 mm
-
-
-def test_the_error_table_lists_each_landmark_before_and_after(scene):
-    shift = np.array([3.0, 0.0, 4.0])
-    fixed = Landmarks([[5.0, -3.0, 20.0], [8.0, 0.0, 25.0]], ("a", "b"))
-    moving = Landmarks(fixed.points + np.array([[3.0, 0.0, 4.0], [3.0, 0.0, 5.0]]), ("a", "b"))
-    table = nodes.add_landmark_errors(
-        scene, fixed, moving, LinearTransform(translation=shift).to_field(GRIDS["coarse"]), "errors"
-    )
-    assert [table.GetColumnName(i) for i in range(3)] == ["landmark", "before (mm)", "after (mm)"]
-    assert [table.GetCellText(row, 0) for row in (0, 1)] == ["a", "b"]
-    seen = [[float(table.GetCellText(row, column)) for column in (1, 2)] for row in (0, 1)]
-    assert np.allclose(seen, [[5.0, 0.0], [np.sqrt(34.0), 1.0]], atol=2e-3)
-
-
-def test_landmarks_that_are_no_pairs_are_refused(scene):
-    with pytest.raises(BadLandmarks, match="pairs"):
-        nodes.add_landmark_errors(
-            scene, Landmarks([[0, 0, 0], [1, 1, 1]]), Landmarks([[0, 0, 0]]), smooth_field(GRIDS["coarse"]), "errors"
-        )
 
 
 def test_the_nearest_rigid_motion_is_found_exactly():

@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput
 from . import wording
 from .answer import Answer
+from .pairs import add_pair_options, check_pair_options, inputs_of, load_chosen_pair, pair_record
 from .registering import add_landmark_options, check_landmark_options
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
 
+    from ..evidence.landmarks import Landmarks
     from ..images.region import Region
     from ..images.volume import Volume
     from ..transforms.displacement_field import DisplacementField
 
 DESCRIPTION = """Measures a transform that maps points of the fixed image to points of the moving one: of this program,
 of 3D Slicer, ANTs, elastix (its ITK transform or deformation field) and whatever else writes ITK transforms or images
-of displacements. "Before" means the two images as they lie in space without it."""
+of displacements. "Before" means the two images as they lie in space without it. Instead of the images and landmarks,
+--pair names a folder that holds them: a case of DIR-Lab, or two images."""
 
 
 def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     parser = commands.add_parser("evaluate", help="measure how well a transform fits", description=DESCRIPTION)
     parser.add_argument("transform", metavar="TRANSFORM", type=Path, help="ITK transform or image of displacements")
-    parser.add_argument("--fixed", metavar="FILE", type=Path, required=True, help="the fixed image")
-    parser.add_argument("--moving", metavar="FILE", type=Path, required=True, help="the moving image")
+    parser.add_argument("--fixed", metavar="FILE", type=Path, help="the fixed image")
+    parser.add_argument("--moving", metavar="FILE", type=Path, help="the moving image")
+    add_pair_options(parser)
     add_landmark_options(parser)
     parser.add_argument("--fixed-mask", metavar="FILE", type=Path, help="where to measure (default: lungs or body)")
     parser.add_argument("--fixed-labels", metavar="FILE", type=Path, help="label map of the fixed image, for Dice")
@@ -39,15 +43,19 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 def run_evaluate(arguments: Namespace) -> Answer:
     from ..images.read import read_mask, read_volume
     from ..images.region import Region, find_region
+    from ..inputs import landmarks_from
     from ..record import measures_of
     from ..transforms.read_write import read_transform
 
     check_landmark_options(arguments)
+    check_pair_options(arguments, **{"--fixed": arguments.fixed, "--moving": arguments.moving})
     _check_label_options(arguments)
-    fixed, moving = read_volume(arguments.fixed), read_volume(arguments.moving)
+    pair = load_chosen_pair(arguments)
+    given = inputs_of(arguments, pair)
+    fixed, moving = read_volume(given["fixed"]), read_volume(given["moving"])
     transform = read_transform(arguments.transform, fixed.geometry)
-    mask = arguments.fixed_mask
-    region = Region.given(read_mask(mask, fixed.geometry)) if mask else find_region(fixed)
+    mask = given["fixed_mask"]
+    region = find_region(fixed) if mask is None else Region.given(read_mask(mask, fixed.geometry))
     evidence = {
         "transform": arguments.transform.name,
         "fixed": {"name": fixed.name},
@@ -55,12 +63,16 @@ def run_evaluate(arguments: Namespace) -> Answer:
         "region": {"kind": region.kind, "volume_ml": region.volume_ml},
         **measures_of(transform, transform, fixed, moving, region.mask),
     }
-    if arguments.fixed_landmarks:
-        evidence["landmarks"] = _of_landmarks(arguments, transform, fixed, moving, region)
+    if pair is not None:
+        evidence["pair"] = pair_record(pair)
+    if given["fixed_landmarks"] is not None:
+        here = landmarks_from(given["fixed_landmarks"], fixed)
+        there = landmarks_from(given["moving_landmarks"], moving)
+        evidence["landmarks"] = _of_landmarks(here, there, transform, fixed, moving, region)
     if arguments.fixed_labels:
         evidence["dice"] = _of_labels(arguments, transform)
     heading = f"{arguments.transform.name}, from {fixed.name} to {moving.name}:"
-    return Answer("\n".join([heading, *wording.measures(evidence)]), evidence)
+    return Answer("\n".join([heading, *wording.pair(evidence), *wording.measures(evidence)]), evidence)
 
 
 def _check_label_options(arguments: Namespace) -> None:
@@ -70,14 +82,13 @@ def _check_label_options(arguments: Namespace) -> None:
 
 
 def _of_landmarks(
-    arguments: Namespace, transform: DisplacementField, fixed: Volume, moving: Volume, region: Region
+    here: Landmarks, there: Landmarks, transform: DisplacementField, fixed: Volume, moving: Volume, region: Region
 ) -> dict[str, Any]:
-    from ..evidence.landmarks import check_landmark_pair, read_landmarks
+    from ..evidence.landmarks import check_landmark_pair
     from ..record import landmark_record
     from ..result import Registration
     from ..transforms.linear import LinearTransform
 
-    here, there = read_landmarks(arguments.fixed_landmarks), read_landmarks(arguments.moving_landmarks)
     check_landmark_pair(here, there, fixed.geometry, moving.geometry)
     registration = Registration(fixed, moving, transform, LinearTransform(), transform, region, here, there)
     record = landmark_record(registration)

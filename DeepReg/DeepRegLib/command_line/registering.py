@@ -10,6 +10,7 @@ from ..errors import BadLandmarks, Cancelled
 from . import wording
 from .answer import Answer
 from .output import check_output_folder
+from .pairs import add_pair_options, check_pair_options, inputs_of, load_chosen_pair, pair_record
 from .progress import shown_progress
 from .stopping import first_signal_asks
 from .values import QUALITIES, positive, seed
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Brings MOVING onto FIXED and writes transform.h5, inverse.h5, warped.nii.gz, report.html and
 evidence.json (with landmarks also landmark_errors.csv) to a folder. Images are NIfTI, NRRD, MetaImage files or folders
-with one DICOM series."""
+with one DICOM series. Instead of FIXED and MOVING, --pair names a folder that holds a pair with its masks and
+landmarks: a case of DIR-Lab as it was downloaded (4DCT or COPDgene, raw scans), or two images."""
 REGISTERED_SHARE = 0.95
 """Of the time; the rest is writing."""
 
 
 def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     parser = commands.add_parser("register", help="register two images", description=DESCRIPTION)
-    parser.add_argument("fixed", metavar="FIXED", type=Path, help="the image that stays where it is")
-    parser.add_argument("moving", metavar="MOVING", type=Path, help="the image that is brought onto it")
+    parser.add_argument("fixed", metavar="FIXED", type=Path, nargs="?", help="the image that stays where it is")
+    parser.add_argument("moving", metavar="MOVING", type=Path, nargs="?", help="the image that is brought onto it")
+    add_pair_options(parser)
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
     parser.add_argument("--method", metavar="NAME", default="auto", help="see the command methods (default: auto)")
     parser.add_argument("--quality", choices=QUALITIES, default="balanced", help="default: balanced")
@@ -44,7 +47,10 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 def add_landmark_options(parser: ArgumentParser) -> None:
     """``--fixed-landmarks`` and ``--moving-landmarks``, for commands that measure."""
     parser.add_argument(
-        "--fixed-landmarks", metavar="FILE", type=Path, help=".csv, .mrk.json or .fcsv; used to measure, never to fit"
+        "--fixed-landmarks",
+        metavar="FILE",
+        type=Path,
+        help=".csv, .mrk.json, .fcsv, or a .txt list of elastix or DIR-Lab; used to measure, never to fit",
     )
     parser.add_argument("--moving-landmarks", metavar="FILE", type=Path, help="the same places, in the same order")
 
@@ -58,20 +64,17 @@ def check_landmark_options(arguments: Namespace) -> None:
 
 def run_register(arguments: Namespace) -> Answer:
     check_landmark_options(arguments)
+    check_pair_options(arguments, FIXED=arguments.fixed, MOVING=arguments.moving)
     output = check_output_folder(arguments.output)
     with first_signal_asks() as cancelled, shown_progress() as progress:
         progress(0.0, "Starting")
+        pair = load_chosen_pair(arguments)
         from ..registration import register  # brings torch: seconds in which the user should see something
 
         registration = register(
-            arguments.fixed,
-            arguments.moving,
+            **inputs_of(arguments, pair),
             method=arguments.method,
             quality=arguments.quality,
-            fixed_mask=arguments.fixed_mask,
-            moving_mask=arguments.moving_mask,
-            fixed_landmarks=arguments.fixed_landmarks,
-            moving_landmarks=arguments.moving_landmarks,
             device=arguments.device,
             threads=arguments.threads,
             seed=arguments.seed,
@@ -81,6 +84,8 @@ def run_register(arguments: Namespace) -> Answer:
         if cancelled():
             raise Cancelled("The registration was cancelled; nothing was written.")
         progress(REGISTERED_SHARE, "Writing the results")
+        if pair is not None:
+            registration.evidence["pair"] = pair_record(pair)
         files = registration.save(output)
         progress(1.0, "Done")
     text = "\n".join([*wording.registration(registration.evidence), *wording.files(files.values())])

@@ -41,7 +41,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
         "--data",
         metavar="FOLDER",
         type=Path,
-        help="a pair of yours: files with 'fixed' and 'moving' in their names, also masks ('mask') and 'landmarks'",
+        help="a pair of yours: files with 'fixed' and 'moving' in their names (or two images), masks and landmarks",
     )
     demo.add_argument("--quality", choices=QUALITIES, default="balanced", help="default: balanced")
     _add_patient_options(demo)
@@ -76,7 +76,7 @@ def run_demo(arguments: Namespace) -> Answer:
 
         with first_signal_asks() as cancelled:
             shown = demonstrate(pair, output, arguments.quality, arguments.seed, arguments.threads, later, cancelled)
-    lines = [*wording.registration(shown.evidence), *shown.notes, *wording.files(shown.files.values())]
+    lines = [*wording.registration(shown.evidence), *pair.notes, *shown.notes, *wording.files(shown.files.values())]
     if not arguments.data:
         lines.append(f"The two scans themselves, and the true transform between them: {pair.fixed.parent}")
     if arguments.open:

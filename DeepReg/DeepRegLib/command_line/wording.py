@@ -27,11 +27,17 @@ def registration(evidence: Mapping[str, Any]) -> list[str]:
     fixed, moving = (_name(evidence, role) for role in ("fixed", "moving"))
     seconds = (evidence.get("seconds") or {}).get("total")
     took = f" in {seconds:.1f} s" if seconds is not None else ""
-    lines = [f"Registered {moving} to {fixed}{took}.", *measures(evidence)]
+    lines = [f"Registered {moving} to {fixed}{took}.", *pair(evidence), *measures(evidence)]
     start = (evidence.get("start") or {}).get("chosen")
     if start:
         lines.append(_line("Best start", f"{start} (method {evidence.get('method', 'auto')})"))
     return [*lines, *warnings(evidence)]
+
+
+def pair(evidence: Mapping[str, Any]) -> list[str]:
+    """Which pair of a folder it was, and what was decided for the user."""
+    found = evidence.get("pair")
+    return [_line("Pair", found["name"]), *(f"  {note}" for note in found["notes"])] if found else []
 
 
 def measures(evidence: Mapping[str, Any]) -> list[str]:
@@ -42,6 +48,8 @@ def measures(evidence: Mapping[str, Any]) -> list[str]:
         before, after = (_mean_and_sd(landmarks[when]) for when in ("before", "after"))
         spread = f"{landmarks['count']} landmarks, the worst off by {landmarks['after']['max_mm']:.1f} mm"
         lines.append(_line("Landmark error", f"{before} -> {after} mm ({spread})"))
+        snapped = _mean_and_sd(landmarks["after_snapped"])
+        lines.append(_line("Snapped to voxels", f"{snapped} mm (mapped points rounded to voxels, as DIR-Lab does)"))
     dice = evidence.get("dice")
     if dice:
         lines.append(_line("Label overlap", f"Dice {dice['before']['mean']:.3f} -> {dice['after']['mean']:.3f}"))

@@ -1,6 +1,8 @@
-"""How landmark files are read: CSV tables, 3D Slicer's markups (.mrk.json) and its older lists (.fcsv).
+"""How landmark files are read: CSV tables, 3D Slicer's markups (.mrk.json) and its older lists (.fcsv), and the plain
+lists of elastix and DIR-Lab (.txt).
 
-Every reader returns the points in LPS millimetres, whatever frame the file is written in.
+Every reader returns the points in LPS millimetres, whatever frame the file is written in. Lists of voxels need the
+image that the voxels are of.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import BadLandmarks
+from ..images.volume import Volume
+from .voxel_lists import check_voxels, slice_order, voxel_points
 
 LPS_COLUMNS = (("x_lps_mm", "y_lps_mm", "z_lps_mm"), ("x_lps", "y_lps", "z_lps"), ("x", "y", "z"), ("l", "p", "s"))
 """Headers of tables in LPS. The last is what 3D Slicer writes when it exports control points to a CSV file."""
@@ -27,6 +33,9 @@ FCSV_POSITION_STATUS = 14
 FCSV_DEFINED = "2"
 """vtkMRMLMarkupsNode::PositionDefined."""
 
+ELASTIX_MM, ELASTIX_VOXELS = "point", "index"
+"""First word of a list for transformix: LPS mm, or voxels counted from 0. The number of points follows."""
+
 
 class FilePoint(NamedTuple):
     """One point of a file: LPS mm, its label (may be empty) and its place in the file's list, counted from 1."""
@@ -36,25 +45,42 @@ class FilePoint(NamedTuple):
     row: int
 
 
-def read_points(path: Path) -> list[FilePoint]:
-    """The points of a landmark file, chosen by its ending: .csv, .fcsv, .mrk.json or .json.
+def read_points(path: Path, image: Volume | None = None) -> list[FilePoint]:
+    """The points of a landmark file, chosen by its ending: .csv, .fcsv, .mrk.json, .json or .txt; ``image`` is needed
+    for lists of voxels.
 
     Raises :class:`BadLandmarks` with the file and the row in the sentence.
     """
-    readers = {".csv": _read_csv, ".fcsv": _read_fcsv, ".json": _read_json}
+    readers = {
+        ".csv": _read_csv,
+        ".fcsv": _read_fcsv,
+        ".json": _read_json,
+        ".txt": lambda text, file: _read_list(text, file, image),
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BadLandmarks(
             f"The landmark file '{path.name}' ends in '{path.suffix}'.",
-            "Landmarks are read from .csv, .mrk.json and .fcsv files.",
+            "Landmarks are read from .csv, .mrk.json, .fcsv and .txt files.",
         )
+    return reader(_text_of(path), path.name)
+
+
+def read_voxel_list(path: Path) -> np.ndarray:
+    """The voxels of a list without a header, as DIR-Lab writes them: (n, 3) integers in x, y, z order, from 1.
+
+    Raises :class:`BadLandmarks` with the file and the row in the sentence.
+    """
+    return _voxels(_rows(_text_of(path)), path.name)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Excel begins its CSV files with a byte order mark
+        return path.read_text(encoding="utf-8-sig")  # Excel begins its CSV files with a byte order mark
     except FileNotFoundError:
         raise BadLandmarks(f"There is no landmark file '{path}'.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadLandmarks(f"The landmark file '{path.name}' cannot be read: {error}.") from error
-    return reader(text, path.name)
 
 
 def _read_csv(text: str, file: str) -> list[FilePoint]:
@@ -139,6 +165,63 @@ def _control_points(points: list[dict[str, Any]], sign: int, file: str) -> Itera
             raise BadLandmarks(f"Row {row} of the landmark file '{file}' has no position of three numbers.")
         x, y, z = _numbers(position, file, row)
         yield FilePoint((sign * x, sign * y, z), str(point.get("label", "")), row)
+
+
+def _read_list(text: str, file: str, image: Volume | None) -> list[FilePoint]:
+    """A list with the header of elastix, or one without any, which holds voxels."""
+    rows = _rows(text)
+    kind = rows[0][0].lower() if rows else ""
+    if kind == ELASTIX_MM:
+        points = np.array(_after_count(rows, file))
+    elif kind == ELASTIX_VOXELS:
+        points = _needed(image, file).geometry.to_physical(np.array(_after_count(rows, file)))
+    else:
+        points = _dirlab_points(_voxels(rows, file), image, file)
+    return [FilePoint((x, y, z), "", row) for row, (x, y, z) in enumerate(points.tolist(), start=1)]
+
+
+def _dirlab_points(voxels: np.ndarray, image: Volume | None, file: str) -> np.ndarray:
+    if not len(voxels):
+        return voxels
+    image = _needed(image, file)
+    check_voxels(voxels, image.geometry, file)
+    return voxel_points(voxels, image.geometry, slice_order(voxels, image))
+
+
+def _needed(image: Volume | None, file: str) -> Volume:
+    if image is None:
+        raise BadLandmarks(
+            f"The landmark file '{file}' lists voxels; the image that they are of is needed with it.",
+            "Give the image, or write the landmarks in millimetres: a .csv file with the columns x,y,z.",
+        )
+    return image
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [cells for cells in (line.replace(",", " ").split() for line in text.splitlines()) if cells]
+
+
+def _after_count(rows: list[list[str]], file: str) -> list[list[float]]:
+    """The points below the two lines of an elastix header."""
+    announced = rows[1][0] if len(rows) > 1 else ""
+    points = [_numbers(cells, file, row) for row, cells in enumerate(rows[2:], start=1)]
+    if announced != str(len(points)):
+        raise BadLandmarks(
+            f"The landmark file '{file}' announces {announced or 'no number of'} points and holds {len(points)}.",
+            "Is the file complete?",
+        )
+    return points
+
+
+def _voxels(rows: list[list[str]], file: str) -> np.ndarray:
+    found = np.array([_numbers(cells, file, row) for row, cells in enumerate(rows, start=1)]).reshape(-1, 3)
+    broken = (found != np.rint(found)).any(1)
+    if broken.any():
+        raise BadLandmarks(
+            f"Row {int(np.argmax(broken)) + 1} of the landmark file '{file}' is no voxel: its numbers are not whole.",
+            "Points in millimetres go into a .csv file with the columns x,y,z (LPS).",
+        )
+    return found.astype(int)
 
 
 def _filled(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import BadLandmarks, OutputProblem
 from ..images.geometry import Geometry
+from ..images.volume import Volume
 from .landmark_formats import read_points
 
 MARGIN_VOXELS = 1.0
@@ -61,14 +62,17 @@ class Landmarks:
         return len(self.points)
 
 
-def read_landmarks(path: str | Path) -> Landmarks:
+def read_landmarks(path: str | Path, image: Volume | None = None) -> Landmarks:
     """Landmarks of a CSV table (columns x,y,z in LPS mm; x_ras_mm,y_ras_mm,z_ras_mm; or 3D Slicer's l,p,s and r,a,s),
     a .mrk.json or a .fcsv file, always in LPS mm. Points that are listed but not placed are left out.
+
+    A .txt file is a list of elastix (its first line says "point" or "index") or of DIR-Lab (three whole numbers a
+    line: voxels counted from 1, slice 1 the most superior). Lists of voxels need the ``image`` that they are of.
 
     Raises :class:`BadLandmarks`; the sentence names the file and the row.
     """
     path = Path(path)
-    found = read_points(path)
+    found = read_points(path, image)
     if not found:
         raise BadLandmarks(f"The landmark file '{path.name}' holds no landmarks.")
     labels = tuple(point.label or str(point.row) for point in found)

@@ -8,11 +8,13 @@ from typing import Any
 from torch import nn
 
 from ..errors import ModelProblem
+from ..networks.correspondence import CorrespondenceNetwork
 from ..networks.progressive_unet import ProgressiveUNet
 from ..networks.unet import UNet
 from ..networks.vgg_grid import VGGGrid
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "correspondence": CorrespondenceNetwork,
     "progressive_unet": ProgressiveUNet,
     "unet": UNet,
     "vgg_grid": VGGGrid,
