@@ -78,14 +78,15 @@ class DeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.connect()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """The application quits, or the module is reloaded: no process may stay behind."""
-        self.setParameterNode(None)
         if self.panel is not None:
             self.panel.disconnect()
+        self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self) -> None:
@@ -97,10 +98,19 @@ class DeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
+        """What the panel works on is about to vanish."""
+        self.panel.close_scene()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
-        """A closed scene has no parameter node, a loaded one brings its own."""
+        self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller, event) -> None:
+        """Node selectors lose their choice while a scene is read, and would write that into the parameter node."""
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """A loaded scene may have brought other parameters."""
         self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:

@@ -91,7 +91,7 @@ class CompareViews:
             if former is None or not self._is_ours(view):
                 continue
             change = view.StartModify()
-            view.SetBackgroundVolumeID(self._existing(former.background) or view.GetBackgroundVolumeID())
+            view.SetBackgroundVolumeID(self._existing(former.background))
             view.SetForegroundVolumeID(self._existing(former.foreground))
             view.SetForegroundOpacity(former.opacity)
             view.SetCompositing(former.compositing)

@@ -13,7 +13,7 @@ from .colour_tables import difference_colours
 from .nodes import image_data_in_steps, set_voxels
 from .pacing import paced_steps
 from .resampling import voxels_of
-from .review_nodes import hide_display_nodes, review_node
+from .review_nodes import give_display, review_node
 from .review_pair import ReviewPair, fixed_on_grid_in_steps, fixed_volume_in_steps, moving_on_grid_in_steps
 from .shared_window import copy_window
 from .steps import Steps
@@ -42,13 +42,10 @@ class GreyScale:
     high: float
 
     @classmethod
-    def of(cls, array: np.ndarray, inside: np.ndarray | None = None) -> GreyScale:
-        """Of the voxels (z, y, x), where ``inside`` if it is given."""
-        sparse = tuple(slice(None, None, max(1, n // SAMPLES_PER_AXIS)) for n in array.shape)
-        sample = array[sparse] if inside is None else array[sparse][inside[sparse]]
-        if sample.size == 0:
-            return cls(0.0, 1.0)
-        low, high = np.percentile(sample.astype(np.float64), GREY_PERCENTILES)
+    def of(cls, array: np.ndarray) -> GreyScale:
+        """Of the voxels (z, y, x)."""
+        sparse = array[tuple(slice(None, None, max(1, n // SAMPLES_PER_AXIS)) for n in array.shape)]
+        low, high = np.percentile(sparse.astype(np.float64), GREY_PERCENTILES)
         return cls(float(low), float(max(high, low + 1e-6 * max(1.0, abs(low)))))
 
     @property
@@ -76,7 +73,7 @@ def tile_size_mm(geometry: Geometry) -> float:
 def checkerboard_in_steps(pair: ReviewPair, registered: bool) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
     """Tiles of the fixed and of the moving image in turn, in the grey scale of the fixed one."""
     fixed, moving = yield from _both_in_steps(pair, registered)
-    out = fixed.array.copy()
+    out = np.empty_like(fixed.array)
     tile = tile_size_mm(fixed.geometry)
     z, y, x = (
         np.floor(np.arange(n) * step / tile).astype(int)
@@ -85,6 +82,7 @@ def checkerboard_in_steps(pair: ReviewPair, registered: bool) -> Steps[slicer.vt
 
     def lay(start: int, stop: int) -> None:
         part = moving[start:stop]
+        out[start:stop] = fixed.array[start:stop]
         odd = (z[start:stop, None, None] + y[:, None] + x) % 2 == 1
         np.copyto(out[start:stop], part, where=odd & ~np.isnan(part), casting="unsafe")
 
@@ -123,8 +121,8 @@ def _both_in_steps(pair: ReviewPair, registered: bool) -> Steps[tuple[Volume, np
     fixed = yield from fixed_volume_in_steps(pair)
     if fixed.geometry.voxel_count > MOST_VOXELS:
         fixed = yield from fixed_on_grid_in_steps(pair, _coarser(fixed.geometry))
-    values, inside = yield from moving_on_grid_in_steps(pair, fixed.geometry, registered)
-    scale, own = GreyScale.of(fixed.array), GreyScale.of(values, inside)
+    values, seen = yield from moving_on_grid_in_steps(pair, fixed.geometry, registered)
+    scale, own = GreyScale.of(fixed.array), GreyScale.of(voxels_of(pair.moving.GetImageData()))
     slope = 1.0 if scale.matches(own) else scale.width / own.width
     shift = 0.0 if slope == 1.0 else scale.low - slope * own.low
     out = np.empty(values.shape, np.float32)
@@ -134,7 +132,8 @@ def _both_in_steps(pair: ReviewPair, registered: bool) -> Steps[tuple[Volume, np
         part[:] = values[start:stop]
         part *= slope
         part += shift
-        part[~inside[start:stop]] = np.nan
+        unseen = seen[start:stop] == 0 if isinstance(seen, np.ndarray) else values[start:stop] == seen
+        part[unseen] = np.nan
 
     yield from paced_steps(match, len(out), 1)
     return fixed, out
@@ -151,9 +150,7 @@ def _shown_in_steps(pair: ReviewPair, volume: Volume, name: str) -> Steps[slicer
     image = yield from image_data_in_steps(volume.array)
     node = review_node(pair.transform.GetScene(), "vtkMRMLScalarVolumeNode", COMPARED_ROLE, name)
     node.SetName(name)
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        hide_display_nodes(node)
+    give_display(node)
     set_voxels(node, image, volume.geometry)
     pair.place(node)
     return node

@@ -36,8 +36,8 @@ def add_deformation_grid(
 ) -> slicer.vtkMRMLGridTransformNode:
     """A transform node that shows the deformation as a grid in the slice views; nothing else is meant to use it.
 
-    With R the rigid motion that most of the image shares, the node holds R^-1(T(x)), sampled as finely as the grid is drawn, which suits
-    the size of the image ``region``.
+    With R the rigid motion that most of the image shares, the node holds R^-1(T(x)), sampled as finely as the grid is
+    drawn, which suits the size of the image ``region``.
     """
     spacing = line_spacing_mm(region, CELLS_ACROSS)
     step = spacing / STEPS_PER_CELL

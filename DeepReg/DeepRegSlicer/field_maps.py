@@ -20,7 +20,7 @@ SCALE_PERCENTILE = 99.5
 """A few voxels may lie beyond the end of a scale."""
 SMALLEST_SCALE = 1.0
 """A scale of less than a millimetre would make noise look like motion."""
-ROUND_ENDS = {1.0: 6, 1.5: 4, 2.0: 5, 3.0: 4, 4.0: 5, 5.0: 6, 6.0: 4, 8.0: 5, 10.0: 6}
+ROUND_ENDS = {1.0: 6, 1.5: 4, 2.0: 5, 2.5: 6, 3.0: 4, 4.0: 5, 5.0: 6, 6.0: 4, 8.0: 5, 10.0: 6}
 """Numbers that read well at the end of a scale, times a power of ten, and how many labels make round steps there."""
 
 

@@ -112,7 +112,7 @@ def landmarks_of(node: slicer.vtkMRMLMarkupsNode, without: TransformNodes = ()) 
     ]
     if unplaced:
         raise BadLandmarks(
-            f"Landmarks of '{name}' are not placed yet: {_listed(unplaced)}.",
+            f"Landmarks of '{name}' are not placed yet: {listed(unplaced)}.",
             "Place them, or delete them from the list.",
         )
     chosen = [i for i in range(count) if status[i] == node.PositionDefined]
@@ -122,6 +122,11 @@ def landmarks_of(node: slicer.vtkMRMLMarkupsNode, without: TransformNodes = ()) 
     return Landmarks(to_ras(points), tuple(labels[i] for i in chosen), name, tuple(i + 1 for i in chosen))
 
 
-def _listed(labels: list[str]) -> str:
+def listed(labels: list[str]) -> str:
+    """The first labels, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d, e and 1 more'
+    """
     more = len(labels) - LABELS_NAMED
     return ", ".join(labels[:LABELS_NAMED]) + (f" and {more} more" if more > 0 else "")

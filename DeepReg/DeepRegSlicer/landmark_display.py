@@ -34,13 +34,6 @@ SCALE_ENDS_MM = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0,
 REACH_SHARE = 0.01
 """A slice shows the arrows of landmarks this close to it, over the longest side of the image: 3 mm for a chest."""
 
-GLYPH_SHARE = 0.008
-"""Diameter of a landmark in 3-D over the longest side of the image: 2.5 mm for a chest, so that arrows are seen."""
-GLYPH_PERCENT = 1.6
-"""Diameter of a landmark in slices, in percent of the view; 3D Slicer's own 3 % hide what the landmark marks."""
-LABELS_UP_TO = 25
-"""Labels of more landmarks cover the image and each other."""
-
 AMBIENT = 0.4
 """Light from everywhere, so that the colour of an arrow is seen from its dark side."""
 LINE_PIXELS = 2
@@ -70,16 +63,6 @@ def longest_side_mm(image: slicer.vtkMRMLVolumeNode | None) -> float:
     if image is None or image.GetImageData() is None:
         return 0.0
     return float(max(np.array(image.GetImageData().GetDimensions()) * image.GetSpacing()))
-
-
-def suit_points(node: slicer.vtkMRMLMarkupsNode, image: slicer.vtkMRMLVolumeNode | None) -> None:
-    """Size the points of a list so that they show the place and not cover it; many points lose their labels."""
-    display = node.GetDisplayNode()
-    display.SetGlyphScale(GLYPH_PERCENT)
-    if longest_side_mm(image) > 0:
-        display.SetGlyphSize(GLYPH_SHARE * longest_side_mm(image))
-    if node.GetNumberOfControlPoints() > LABELS_UP_TO:
-        display.SetPointLabelsVisibility(False)
 
 
 class ErrorArrows(VTKObservationMixin):

@@ -10,7 +10,6 @@ from DeepRegLib.evidence.landmark_formats import ELASTIX_MM
 from DeepRegLib.evidence.landmarks import read_landmarks
 
 from .input_nodes import volume_in_steps
-from .landmark_display import suit_points
 from .nodes import add_landmarks, mark_as_landmarks
 from .result import FIXED_COLOUR
 from .steps import finish
@@ -29,9 +28,9 @@ def load_landmarks(
     """A locked point list with the landmarks of a file: .mrk.json, .fcsv, .csv (LPS mm, or RAS when its columns say
     so), or .txt (voxels counted from 1 as DIR-Lab has them, or a list of elastix).
 
-    ``image`` is the one that the landmarks were placed in: lists of voxels need it, and points are drawn in a size that
-    suits it. A list of voxels hangs under the same transform as its image; all others are world coordinates. In the
-    application markups are loaded by 3D Slicer itself, so that it knows where to save them again.
+    ``image`` is the one that the landmarks were placed in; lists of voxels need it. A list of voxels hangs under the
+    same transform as its image; all others are world coordinates. In the application markups are loaded by 3D Slicer
+    itself, so that it knows where to save them again.
 
     Raises :class:`~DeepRegLib.errors.BadLandmarks`; the sentence names the file and the row.
     """
@@ -46,7 +45,6 @@ def load_landmarks(
         node = add_landmarks(scene, landmarks, scene.GenerateUniqueName(_name(path)), colour)
     if voxels:
         node.SetAndObserveTransformNodeID(image.GetTransformNodeID())
-    suit_points(node, image)
     return node
 
 

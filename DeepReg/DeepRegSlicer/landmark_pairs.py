@@ -13,12 +13,9 @@ import slicer
 from DeepRegLib.errors import BadLandmarks
 from DeepRegLib.evidence.landmarks import Landmarks
 
-from .input_nodes import landmarks_of
+from .input_nodes import landmarks_of, listed
 from .nodes import to_ras
 from .transform_chain import TransformNodes, chain, map_points, transforms_above
-
-LABELS_NAMED = 5
-"""A message names no more labels than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,5 +155,4 @@ def _without_partner(fixed: Landmarks, moving: Landmarks) -> str:
 
 
 def _named(labels: list[str]) -> str:
-    more = len(labels) - LABELS_NAMED
-    return ", ".join(f"'{label}'" for label in labels[:LABELS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed([f"'{label}'" for label in labels])

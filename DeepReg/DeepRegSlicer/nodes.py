@@ -34,6 +34,11 @@ LUNG_SHARE = 0.03
 DISPLAY_SAMPLES_PER_AXIS = 64
 """The choice of a grey scale looks at no more voxels than this along each axis."""
 
+GLYPH_PERCENT = 1.3
+"""Diameter of a landmark in percent of the view, whatever the zoom; 3D Slicer's own 3 % hide what it marks."""
+LABELS_UP_TO = 25
+"""Labels of more landmarks cover the image and each other."""
+
 STORED_AS = {"bool": "uint8", "float16": "float32", "int64": "int32", "uint64": "int32"}
 """Types of voxels that MRML and its image files do not have, and what they become."""
 
@@ -131,13 +136,18 @@ def add_landmarks(
 
 
 def mark_as_landmarks(node: slicer.vtkMRMLMarkupsNode, colour: tuple[float, float, float]) -> None:
-    """Lock a point list, so that no click moves what an expert placed, and draw it in one ``colour``."""
+    """Lock a point list, so that no click moves what an expert placed, and draw it in one ``colour``, small enough to
+    show the place and not cover it; many points lose their labels."""
     node.SetLocked(True)
     node.SetFixedNumberOfControlPoints(True)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetColor(*colour)
     display.SetSelectedColor(*colour)  # points are "selected" until somebody unticks them: the colour that is seen
+    display.SetUseGlyphScale(True)
+    display.SetGlyphScale(GLYPH_PERCENT)
+    if node.GetNumberOfControlPoints() > LABELS_UP_TO:
+        display.SetPointLabelsVisibility(False)
 
 
 def ijk_to_ras(geometry: Geometry) -> np.ndarray:

@@ -12,7 +12,7 @@ from DeepRegLib.images.geometry import Geometry
 from .colour_tables import FOLDING_COLOUR, JACOBIAN_RANGE, displacement_colours, jacobian_colours
 from .field_maps import labels_on_scale, largest_on_scale
 from .nodes import ijk_to_ras, image_data_in_steps, set_voxels, vtk_matrix
-from .review_nodes import ROLE_ATTRIBUTE, hide_display_nodes, remove_review_nodes, review_node
+from .review_nodes import ROLE_ATTRIBUTE, give_display, hide_display_nodes, remove_review_nodes, review_node
 from .review_pair import ReviewPair
 from .steps import Steps
 
@@ -109,10 +109,7 @@ def _coloured_in_steps(
 ) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
     image = yield from image_data_in_steps(values)
     node = review_node(pair.transform.GetScene(), "vtkMRMLScalarVolumeNode", role, role)
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        hide_display_nodes(node)
-    node.GetDisplayNode().SetAutoWindowLevel(False)
+    give_display(node)
     set_voxels(node, image, geometry)
     pair.place(node)
     return node

@@ -42,6 +42,15 @@ def hide_display_nodes(node: slicer.vtkMRMLDisplayableNode) -> None:
         hidden(node.GetNthDisplayNode(index))
 
 
+def give_display(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """A hidden display node that never looks for a window by itself: that would count all voxels at once. To be called
+    before the volume gets its voxels."""
+    if volume.GetDisplayNode() is None:
+        volume.CreateDefaultDisplayNodes()
+        hide_display_nodes(volume)
+        volume.GetDisplayNode().SetAutoWindowLevel(False)
+
+
 def remove_review_nodes(scene: slicer.vtkMRMLScene, *roles: str) -> None:
     """Remove the nodes of these roles and their display nodes."""
     for role in roles:

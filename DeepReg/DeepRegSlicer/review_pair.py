@@ -16,7 +16,7 @@ from DeepRegLib.images.volume import Volume
 from .input_nodes import volume_in_steps
 from .resampling import LINEAR, NEAREST, ijk_to_local, lowest_in_steps, resample_in_steps, voxels_of
 from .result_marks import WARPED
-from .review_nodes import hide_display_nodes, review_node
+from .review_nodes import give_display, review_node
 from .shared_window import copy_window
 from .steps import Steps
 from .transform_chain import chain, transforms_above, world_to_local
@@ -122,12 +122,10 @@ def unmoved_image(pair: ReviewPair) -> slicer.vtkMRMLScalarVolumeNode:
 def _copy_of(volume: slicer.vtkMRMLScalarVolumeNode, role: str) -> slicer.vtkMRMLScalarVolumeNode:
     """A hidden node that shares the voxels of ``volume``."""
     node = review_node(volume.GetScene(), "vtkMRMLScalarVolumeNode", role, volume.GetName())
+    give_display(node)
     node.SetName(volume.GetName())
     node.CopyOrientation(volume)
     node.SetAndObserveImageData(volume.GetImageData())
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        hide_display_nodes(node)
     if volume.GetDisplayNode() is not None:
         copy_window(volume.GetDisplayNode(), node.GetDisplayNode())
     return node
@@ -148,23 +146,32 @@ def fixed_on_grid_in_steps(pair: ReviewPair, geometry: Geometry) -> Steps[Volume
 
 def moving_on_grid_in_steps(
     pair: ReviewPair, geometry: Geometry, registered: bool
-) -> Steps[tuple[np.ndarray, np.ndarray]]:
-    """The moving image on a grid of the fixed one, ``registered`` or as it was, and where that grid sees it (bool)."""
-    to_moving = _to_indices(pair, pair.moving, pair.transform.GetTransformFromParent() if registered else None)
-    warped = registered and pair.warped is not None
-    image = (pair.warped if warped else pair.moving).GetImageData()
+) -> Steps[tuple[np.ndarray, np.ndarray | float]]:
+    """The moving image on a grid of the fixed one, ``registered`` or as it was, and where that grid sees it: not where
+    the values equal a number that no voxel has, or where an array of bytes is 1."""
+    through = pair.transform.GetTransformFromParent() if registered else None
+    steps = [through, world_to_local(pair.moving, pair.passed_over), np.linalg.inv(ijk_to_local(pair.moving))]
+    image = pair.moving.GetImageData()
     lowest = yield from lowest_in_steps(voxels_of(image))
-    steps = _to_indices(pair, pair.warped, None) if warped else to_moving
-    values = yield from resample_in_steps(image, steps, geometry, LINEAR, lowest)
-    seen = yield from resample_in_steps(_everywhere(pair.moving), to_moving, geometry, NEAREST, 0)
-    return values, seen != 0
+    below = value_below(lowest, voxels_of(image).dtype)
+    outside = lowest if below is None else below
+    values = yield from resample_in_steps(image, steps, geometry, LINEAR, outside)
+    if below is not None:
+        return values, below
+    seen = yield from resample_in_steps(_everywhere(pair.moving), steps, geometry, NEAREST, 0)
+    return values, seen
 
 
-def _to_indices(
-    pair: ReviewPair, node: slicer.vtkMRMLVolumeNode, through: vtk.vtkAbstractTransform | None
-) -> list[object]:
-    """From points of the fixed image to voxel indices of a node, for :func:`resample_in_steps`."""
-    return [through, world_to_local(node, pair.passed_over), np.linalg.inv(ijk_to_local(node))]
+def value_below(lowest: float, kind: np.dtype) -> float | None:
+    """A number that is less than all voxels, if the type has one.
+
+    >>> value_below(-1024.0, np.dtype("int16")), value_below(0.0, np.dtype("uint16"))
+    (-1025.0, None)
+    """
+    if kind.kind in "iu":
+        return lowest - 1 if lowest > np.iinfo(kind).min else None
+    below = lowest - max(1.0, abs(lowest))
+    return below if np.isfinite(kind.type(below)) else None
 
 
 def _everywhere(node: slicer.vtkMRMLVolumeNode) -> vtk.vtkImageData:

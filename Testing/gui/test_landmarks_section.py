@@ -1,94 +1,23 @@
-"""The panel's landmarks on the stand-in host: what is shown, when it is measured again, what a click does."""
+"""The panel's landmarks on the stand-in host: what is measured, and when it is measured again."""
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import vtk
-from DeepRegLib.evidence.landmarks import Landmarks, write_landmarks
-from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.evidence.landmarks import Landmarks
 from DeepRegLib.images.volume import Volume
 from DeepRegLib.transforms.displacement_field import DisplacementField
-
-UI_FILE = Path(__file__).resolve().parents[2] / "DeepReg" / "Resources" / "UI" / "DeepReg.ui"
-GRID = Geometry((40, 36, 30), (2.0, 2.0, 3.0), (-40.0, -36.0, -45.0))
-COUNT = 30
-SHIFT = np.array([0.0, 4.0, 6.0])
-"""From fixed to moving points: 4 mm to the back, 6 mm up."""
-
-
-class Case:
-    """A pair with landmarks in the scene, and the section with the panel's own widgets."""
-
-    def __init__(self, scene) -> None:
-        import slicer
-        from DeepRegSlicer import nodes
-        from DeepRegSlicer.panel.landmarks_section import LandmarksSection
-        from DeepRegSlicer.parameters import DeepRegParameters
-
-        rng = np.random.default_rng(3)
-        image = Volume(np.zeros(GRID.shape, np.int16), GRID)
-        self.fixed_points = GRID.to_physical(rng.uniform(3, np.array(GRID.size) - 4, (COUNT, 3)))
-        self.moving_points = self.fixed_points + SHIFT + rng.normal(0, 0.3, (COUNT, 3))
-        self.moving_points[17] += [0.0, 0.0, 9.0]
-        labels = tuple(f"L{k}" for k in range(COUNT))
-        self.scene = scene
-        self.fixed = nodes.add_landmarks(scene, Landmarks(self.fixed_points, labels), "fixed points", (1, 0, 0))
-        self.moving = nodes.add_landmarks(scene, Landmarks(self.moving_points, labels), "moving points", (0, 1, 0))
-        self.volumes = [nodes.add_volume(scene, image, name) for name in ("fixed", "moving")]
-        self.widget = slicer.util.loadUI(str(UI_FILE))
-        self.ui = slicer.util.childWidgetVariables(self.widget)
-        self.node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "parameters")
-        self.parameters = DeepRegParameters(self.node)
-        self.section = LandmarksSection(self.ui, scene)
-        self.section.connect()
-
-    def add_transform(self):
-        """T is the shift: errors of some 0.5 mm remain, and one of 9 mm."""
-        from DeepRegSlicer import nodes
-
-        vectors = np.zeros((*GRID.shape, 3), np.float32) + SHIFT.astype(np.float32)
-        return nodes.add_transform(self.scene, DisplacementField(vectors, GRID), "result")
-
-    def choose(self, **others) -> None:
-        chosen = {"fixedLandmarks": self.fixed, "movingLandmarks": self.moving}
-        chosen |= {"fixedVolume": self.volumes[0], "movingVolume": self.volumes[1]}
-        for name, value in (chosen | others).items():
-            setattr(self.parameters, name, value)
-        self.section.update(self.parameters)
-
-    def settle(self, spin: Callable[..., None]) -> None:
-        """Wait until everything that changed is measured and shown."""
-        spin(lambda: not self.section._waiting and self.section._measuring is None)
-
-    @property
-    def table(self) -> list[list[str]]:
-        table = self.ui.landmarkTable
-        items = [[table.item(r, c) for c in range(table.columnCount)] for r in range(table.rowCount)]
-        return [[item.text() if item else "" for item in row] for row in items]
-
-    @property
-    def titles(self) -> list[str]:
-        table = self.ui.landmarkTable
-        return [table.horizontalHeaderItem(c).text() for c in range(table.columnCount)]
-
-    @property
-    def text(self) -> str:
-        return self.ui.landmarkSummaryLabel.text
+from landmark_case import COUNT, GRID, Case, arrow_models, residuals
 
 
 @pytest.fixture
 def case(scene):
     case = Case(scene)
     yield case
-    case.section.disconnect()
-    case.widget.deleteLater()
+    case.close()
 
 
 @pytest.fixture
@@ -96,16 +25,6 @@ def measured(case, spin):
     case.choose(outputTransform=case.add_transform())
     case.settle(spin)
     return case
-
-
-def residuals(case) -> np.ndarray:
-    return case.fixed_points + SHIFT - case.moving_points
-
-
-def arrow_models(case) -> int:
-    kind = "vtkMRMLModelNode"
-    names = [case.scene.GetNthNodeByClass(k, kind).GetName() for k in range(case.scene.GetNumberOfNodesByClass(kind))]
-    return sum(name.startswith("landmark errors") for name in names)
 
 
 def test_before_a_registration_only_distances_are_shown(case, spin):
@@ -214,143 +133,6 @@ def test_the_result_of_another_pair_measures_nothing(case, spin):
     case.settle(spin)
     assert len(case.table) == COUNT
     assert "After" not in case.titles
-
-
-def test_a_click_jumps_to_the_fixed_landmark_in_all_views(measured):
-    import slicer
-
-    for name in ("Red", "Green"):
-        if measured.scene.GetNodeByID(f"vtkMRMLSliceNode{name}") is None:
-            view = slicer.vtkMRMLSliceNode()
-            view.SetSingletonTag(name)
-            view.SetLayoutName(name)
-            measured.scene.AddNode(view)
-    measured.ui.landmarkTable.cellClicked.emit(0, 0)
-    place = measured.fixed_points[17] * [-1, -1, 1]
-    crosshair = measured.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-    assert np.allclose(crosshair.GetCrosshairRAS(), place)
-    assert crosshair.GetCrosshairMode() == crosshair.ShowBasic
-    for k in range(measured.scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
-        to_ras = measured.scene.GetNthNodeByClass(k, "vtkMRMLSliceNode").GetSliceToRAS()
-        normal = np.array([to_ras.GetElement(r, 2) for r in range(3)])
-        origin = np.array([to_ras.GetElement(r, 3) for r in range(3)])
-        assert abs((place - origin) @ normal) < 1e-6
-
-
-def test_filling_the_table_does_not_move_the_views(measured, spin):
-    crosshair = measured.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-    crosshair.SetCrosshairRAS(1.0, 2.0, 3.0)
-    measured.moving.SetNthControlPointPosition(4, 0.0, 0.0, 200.0)
-    measured.settle(spin)
-    assert measured.table[0][0] == "L4"
-    assert crosshair.GetCrosshairRAS() == (1.0, 2.0, 3.0)
-
-
-def test_the_clicked_landmark_stays_selected_when_the_order_changes(measured, spin):
-    measured.ui.landmarkTable.cellClicked.emit(0, 0)  # L17
-    measured.moving.SetNthControlPointPosition(4, 0.0, 0.0, 200.0)
-    measured.settle(spin)
-    assert measured.table[0][0] == "L4"
-    assert measured.ui.landmarkTable.selectedItems()[0].text() == "L17"
-
-
-def test_arrows_come_and_go_with_their_switch(measured):
-    measured.choose(showErrorVectors=True)
-    assert arrow_models(measured) > 0
-    measured.choose(showErrorVectors=False)
-    assert arrow_models(measured) == 0
-
-
-def test_the_histogram_is_shown_in_the_plot_view(measured, monkeypatch):
-    import slicer
-
-    shown = []
-    monkeypatch.setattr(slicer.modules.plots, "_logic", SimpleNamespace(ShowChartInLayout=shown.append))
-    measured.ui.histogramButton.click()
-    (chart,) = shown
-    assert (chart.GetXAxisTitle(), chart.GetYAxisTitle()) == ("error (mm)", "number of landmarks")
-    names = [chart.GetNthPlotSeriesNode(k).GetName() for k in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert names == ["before", "after"]
-    table = chart.GetNthPlotSeriesNode(1).GetTableNode().GetTable()
-    heights = [table.GetValue(k, 1).ToDouble() for k in range(table.GetNumberOfRows())]
-    assert sum(heights) / 2 == COUNT  # every bar has two corners
-    measured.ui.histogramButton.click()
-    assert shown[1] is chart  # nothing piles up
-
-
-def test_the_before_after_plot_holds_every_landmark_and_follows_changes(measured, spin):
-    measured.ui.beforeAfterButton.click()
-    (chart,) = [
-        node
-        for node in (
-            measured.scene.GetNthNodeByClass(k, "vtkMRMLPlotChartNode")
-            for k in range(measured.scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode"))
-        )
-        if "before and after" in node.GetTitle()
-    ]
-    series = chart.GetNthPlotSeriesNode(1)
-    table = series.GetTableNode()
-    assert table.GetNumberOfRows() == COUNT
-    after = np.linalg.norm(residuals(measured), axis=1)
-    assert abs(table.GetTable().GetValue(17, 1).ToDouble() - after[17]) < 1e-3
-    measured.moving.SetNthControlPointPosition(17, 0.0, 0.0, 200.0)
-    measured.settle(spin)
-    assert table.GetTable().GetValue(17, 1).ToDouble() > 100
-    assert chart.GetYAxisRange()[1] > 100
-
-
-def test_the_table_node_of_the_scene_is_kept_up_to_date(measured, spin):
-    def tables():
-        found = [
-            measured.scene.GetNthNodeByClass(k, "vtkMRMLTableNode")
-            for k in range(measured.scene.GetNumberOfNodesByClass("vtkMRMLTableNode"))
-        ]
-        return [node for node in found if node.GetName() == "landmark errors"]
-
-    (node,) = tables()
-    measured.moving.SetNthControlPointPosition(4, 0.0, 0.0, 200.0)
-    measured.settle(spin)
-    assert float(node.GetCellText(4, 2)) > 100
-    assert tables() == [node]
-
-
-def test_the_table_is_saved_as_csv(measured, tmp_path: Path, monkeypatch):
-    import qt
-
-    target = tmp_path / "Fehler"
-    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_args: str(target))
-    measured.ui.saveLandmarksButton.click()
-    rows = list(csv.DictReader(target.with_suffix(".csv").open(encoding="utf-8")))
-    assert len(rows) == COUNT
-    assert rows[0]["landmark"] == "L17"
-
-
-def test_landmarks_are_loaded_from_a_file_and_chosen(case, spin, tmp_path: Path, monkeypatch):
-    import qt
-
-    case.choose(fixedLandmarks=None)
-    path = write_landmarks(tmp_path / "points.mrk.json", Landmarks(case.fixed_points))
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_args: str(path))
-    case.ui.fixedLandmarksLoadButton.click()
-    loaded = case.parameters.fixedLandmarks
-    assert loaded.GetNumberOfControlPoints() == COUNT
-    assert loaded.GetLocked()
-    assert loaded.GetDisplayNode().GetSelectedColor()[0] > 0.9 > 0.2 > loaded.GetDisplayNode().GetSelectedColor()[1]
-    assert np.allclose(loaded.GetNthControlPointPosition(3), case.fixed_points[3] * [-1, -1, 1])
-
-
-def test_a_file_that_cannot_be_read_is_told(case, tmp_path: Path, monkeypatch):
-    import qt
-    import slicer
-
-    told = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", told.append)
-    (tmp_path / "points.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_args: str(tmp_path / "points.csv"))
-    case.choose()
-    case.ui.movingLandmarksLoadButton.click()
-    assert "points.csv" in told[0] and "columns" in told[0]
-    assert case.parameters.movingLandmarks is case.moving
 
 
 def test_a_deleted_list_empties_the_section(measured, spin):

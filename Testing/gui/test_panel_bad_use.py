@@ -232,3 +232,22 @@ def test_the_files_of_a_run_are_gone_afterwards_unless_the_log_is_kept(
         assert bool(left) is keep
     assert "a word" in Path(left[0]).read_text(encoding="utf-8")
     assert left[0].name in widget.ui.statusLabel.text
+
+
+def test_adding_a_scene_while_a_registration_runs_disturbs_neither(widget, process, pair, spin, host, tmp_path) -> None:
+    import slicer
+
+    parameters = widget._parameterNode
+    other = str(tmp_path / "other.mrb")
+    add_image("an image of the other scene", 7)
+    assert slicer.util.saveScene(other)
+    run_to_the_process(widget, process, spin)
+    slicer.util.loadScene(other, {"clear": False})
+    host.process_events()
+    parameters = widget._parameterNode
+    assert widget.panel.running
+    assert parameters.fixedVolume is not None and parameters.movingVolume is not None
+    process.give_result((3.0, 0.0, 0.0))
+    process.end(0)
+    spin(lambda: not widget.panel.running)
+    assert parameters.outputTransform is not None

@@ -366,12 +366,24 @@ def test_a_closed_scene_is_forgotten(bench, scene):
     bench.open()
     bench.ui.linkedCrosshairCheckBox.checked = True
     choose(bench.ui.comparisonSelector, bench, "flicker")
-    bench.section.clear()
+    observer = scene.AddObserver(scene.StartCloseEvent, lambda *_args: bench.section.clear())
     scene.Clear(False)
+    scene.RemoveObserver(observer)
     bench.section.update(None)
     assert not bench.section.review.is_on
     assert not bench.section._flicker.active
     assert not any(getattr(bench.ui, name).enabled for name in BUTTONS)
+
+
+def test_without_parameters_the_views_get_back_what_they_had(bench, scene):
+    layers = bench.layers()
+    bench.add_result()
+    names = node_names(scene)
+    bench.open()
+    assert bench.layers() != layers
+    bench.section.clear()  # as when the module is reloaded
+    assert bench.layers() == layers
+    assert node_names(scene) == names
 
 
 def test_a_removed_result_ends_the_review(bench, scene):

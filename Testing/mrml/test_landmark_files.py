@@ -107,14 +107,11 @@ def test_a_file_that_is_not_there_or_no_landmarks_is_named(scene, tmp_path: Path
         load_landmarks(scene, tmp_path / name)
 
 
-def test_points_are_drawn_in_a_size_that_suits_the_image(scene, tmp_path: Path):
-    path = write_landmarks(tmp_path / "points.csv", Landmarks(np.tile(POINTS, (20, 1))))
-    small = nodes.add_volume(
-        scene, Volume(np.zeros((30, 30, 30), np.int16), Geometry((30, 30, 30), (0.1,) * 3)), "mouse"
-    )
-    node = load_landmarks(scene, path, small)
-    assert node.GetDisplayNode().GetGlyphSize() < 0.1  # of an image of 3 mm
-    assert not node.GetDisplayNode().GetPointLabelsVisibility()  # sixty labels would hide everything
+def test_many_points_lose_their_labels_and_few_keep_them(scene, tmp_path: Path):
+    few, many = (write_landmarks(tmp_path / f"{n}.csv", Landmarks(np.tile(POINTS, (n, 1)))) for n in (2, 20))
+    displays = [load_landmarks(scene, path).GetDisplayNode() for path in (few, many)]
+    assert [display.GetPointLabelsVisibility() for display in displays] == [True, False]
+    assert all(display.GetUseGlyphScale() and display.GetGlyphScale() < 3 for display in displays)
 
 
 def test_two_files_of_one_name_become_two_lists(scene, tmp_path: Path):

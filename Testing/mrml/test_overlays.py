@@ -168,7 +168,7 @@ def test_segments_tell_motion_and_volume():
     assert row.folded_voxels == 0
 
 
-@pytest.mark.parametrize(("largest", "end"), [(0.2, 1.0), (3.4, 4.0), (11.0, 15.0), (26.0, 30.0), (98.0, 100.0)])
+@pytest.mark.parametrize(("largest", "end"), [(0.2, 1.0), (3.4, 4.0), (11.0, 15.0), (21.0, 25.0), (98.0, 100.0)])
 def test_a_scale_ends_at_a_round_number(largest, end):
     assert largest_on_scale(np.linspace(0, largest, 1000)) == pytest.approx(end)
 

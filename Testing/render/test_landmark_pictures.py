@@ -12,7 +12,7 @@ slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip insta
 from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
 from DeepRegLib.phantom import make_phantom  # noqa: E402
 from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.landmark_display import ErrorArrows, arrows_of, suit_points  # noqa: E402
+from DeepRegSlicer.landmark_display import ErrorArrows, arrows_of  # noqa: E402
 from DeepRegSlicer.landmark_table import LandmarkErrors, landmark_errors_in_steps  # noqa: E402
 from DeepRegSlicer.result import FIXED_COLOUR, MOVING_COLOUR  # noqa: E402
 from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
@@ -45,8 +45,6 @@ class Shown:
         self.fixed = nodes.add_landmarks(scene, Landmarks(pair.fixed_landmarks), "fixed points", FIXED_COLOUR)
         self.moving = nodes.add_landmarks(scene, Landmarks(moving), "moving points", MOVING_COLOUR)
         self.moving.SetAndObserveTransformNodeID(self.transform.GetID())
-        for points in (self.fixed, self.moving):
-            suit_points(points, self.fixed_image)
         self.errors = finish(landmark_errors_in_steps(self.fixed, self.moving, self.transform))
         self.arrows = ErrorArrows(scene)
 
@@ -160,6 +158,19 @@ def test_arrows_are_drawn_in_a_view_that_is_opened_later(shown):
     with_arrows = later.picture()
     shown.arrows.hide()
     assert changed(with_arrows, later.picture()).sum() > 20
+
+
+def test_the_views_of_the_unmoved_moving_image_get_no_arrows(shown):
+    """The linked crosshair opens them; places of the fixed image mean nothing there."""
+    view = slicer.vtkMRMLSliceNode()
+    view.SetSingletonTag("DeepRegAxial")
+    view.SetLayoutName("DeepRegAxial")
+    shown.scene.AddNode(view)
+    shown.show()
+    models = [shown.scene.GetNthNodeByClass(k, "vtkMRMLModelNode") for k in range(20)]
+    names = [model.GetName() for model in models if model is not None]
+    assert any(name.endswith("Red") for name in names)
+    assert not any(name.endswith("DeepRegAxial") for name in names)
 
 
 def test_in_3d_every_landmark_has_its_arrow_and_there_is_a_legend(shown, tmp_path: Path):

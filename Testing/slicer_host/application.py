@@ -59,9 +59,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         self.setApplicationName("Slicer")
         self.setOrganizationName("SlicerHost")
         self.setQuitOnLastWindowClosed(False)
-        settings_folder = tempfile.mkdtemp(prefix="slicer_host_settings_")
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
-        QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, settings_folder)
+        QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, scene.folder)
         self.__dict__.update(
             _host=scene,
             _options=CommandOptions(),

@@ -55,6 +55,11 @@ class ApplicationScene:
         """What is in the scene now stays when it is emptied."""
         self._own_nodes = {node.GetID() for node in self._nodes()}
 
+    @property
+    def folder(self) -> str:
+        """Temporary files of the application; gone when the process ends."""
+        return self._folder.name
+
     def reset(self) -> None:
         """As after the start of the application: close the scene, drop what closing leaves behind."""
         self.scene.Clear(False)

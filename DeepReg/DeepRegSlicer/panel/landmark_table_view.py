@@ -37,9 +37,9 @@ class LandmarkTableView:
 
     def connect(self) -> None:
         table = self._table
-        table.setSelectionBehavior(qt.QTableWidget.SelectRows)
-        table.setSelectionMode(qt.QTableWidget.SingleSelection)
-        table.setEditTriggers(qt.QTableWidget.NoEditTriggers)
+        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + ROW_MARGIN_PIXELS)
         table.setMinimumHeight(HEIGHT_PIXELS)

@@ -124,12 +124,14 @@ class Panel:
         self.review.leave()
 
     def set_parameters(self, parameters: DeepRegParameters | None) -> None:
-        """Follow another parameter node; None while the scene is closed."""
+        """Follow another parameter node, or none for a while."""
         self._parameters = parameters
-        if parameters is None:
-            self.abandon()
-            self.review.clear()
         self.update()
+
+    def close_scene(self) -> None:
+        """Let go of everything: the nodes that the panel works on are about to vanish."""
+        self.abandon()
+        self.review.clear()
 
     def update(self) -> None:
         """Show what the parameter node says; called after every change of it. Changes that are made meanwhile are

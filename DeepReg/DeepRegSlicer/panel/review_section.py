@@ -29,6 +29,7 @@ class ReviewSection:
 
     def __init__(self, ui, scene: slicer.vtkMRMLScene) -> None:
         self._ui = ui
+        self._scene = scene
         self._parameters: DeepRegParameters | None = None
         self._is_left = False
         self._again = False
@@ -80,10 +81,13 @@ class ReviewSection:
             self._refresh()
 
     def clear(self) -> None:
-        """The scene is closed: forget what was shown."""
+        """There is no parameter node any more: end the review, or forget it when the scene is being closed."""
         self._parameters = None
         self._flicker.stop()
-        self._review.forget()
+        if self._scene.IsClosing():
+            self._review.forget()
+        else:
+            self._review.end()
         self._show_enabled(None)
 
     def enter(self) -> None:
