@@ -8,13 +8,13 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-HEAD_SHARE = 0.016
-"""Length of an arrow head over the longest side of the image: 5 mm for a chest."""
+HEAD_SHARE = 0.014
+"""Length of an arrow head over the longest side of the image: 4 mm for a chest."""
 HEAD_OF_ARROW = 0.5
 """A head takes no more than this share of its arrow."""
 HEAD_WIDTH = 0.7
 """Width of a head over its length."""
-SHAFT_WIDTH = 0.3
+SHAFT_WIDTH = 0.2
 """Width of the shaft over the length of a full head."""
 OUTLIER_FACTOR = 1.8
 """Outliers are drawn this much thicker."""

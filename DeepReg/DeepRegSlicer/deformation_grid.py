@@ -27,7 +27,7 @@ RIGID_SAMPLES = 20
 """Points along the longest side that the rigid motion is fitted to: it has six unknowns."""
 REWEIGHTINGS = 15
 """Rounds until what moves by itself has lost its say."""
-SAME_MOTION_MM = 0.5
+SAME_MOTION_MM = 2.0
 """Points that differ less than this from a motion share it."""
 
 

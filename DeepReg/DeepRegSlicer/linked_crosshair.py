@@ -25,7 +25,7 @@ HERE_ROLE = "cursor in the fixed image"
 THERE_ROLE = "cursor in the moving image"
 MARK_ROLES = (HERE_ROLE, THERE_ROLE)
 MARK_COLOUR = (1.0, 0.8, 0.1)
-MARK_PERCENT = 3.0
+MARK_PERCENT = 4.0
 
 
 class LinkedCrosshair:
@@ -91,6 +91,7 @@ class LinkedCrosshair:
             self.show(tuple(ras))
 
     def _follow_crosshair(self, crosshair: slicer.vtkMRMLCrosshairNode, _event: str) -> None:
+        self._hide_crosshair(crosshair)
         xyz = [0.0] * 3
         view = crosshair.GetCursorPositionXYZ(xyz)
         if view is None or view.GetLayoutName() not in MOVING_VIEWS:
@@ -103,12 +104,18 @@ class LinkedCrosshair:
         if crosshair is None:
             return
         self._observed = crosshair
-        self._former_mode = crosshair.GetCrosshairMode()
-        crosshair.SetCrosshairMode(crosshair.NoCrosshair)  # it would be drawn at x in the second row, too
+        self._former_mode = crosshair.NoCrosshair
+        self._hide_crosshair(crosshair)
         self._tags = [
             crosshair.AddObserver(crosshair.CursorPositionModifiedEvent, self._follow_cursor),
             crosshair.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow_crosshair),
         ]
+
+    def _hide_crosshair(self, crosshair: slicer.vtkMRMLCrosshairNode) -> None:
+        """It would be drawn at x in the second row, too; the marks take its place until the link is switched off."""
+        if crosshair.GetCrosshairMode() != crosshair.NoCrosshair:
+            self._former_mode = crosshair.GetCrosshairMode()
+            crosshair.SetCrosshairMode(crosshair.NoCrosshair)
 
     def _start(self) -> tuple[float, float, float]:
         """The crosshair where it is, or the middle of the fixed image when that is elsewhere."""

@@ -34,7 +34,7 @@ LUNG_SHARE = 0.03
 DISPLAY_SAMPLES_PER_AXIS = 64
 """The choice of a grey scale looks at no more voxels than this along each axis."""
 
-GLYPH_PERCENT = 1.3
+GLYPH_PERCENT = 1.6
 """Diameter of a landmark in percent of the view, whatever the zoom; 3D Slicer's own 3 % hide what it marks."""
 LABELS_UP_TO = 25
 """Labels of more landmarks cover the image and each other."""

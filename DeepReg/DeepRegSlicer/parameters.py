@@ -125,41 +125,41 @@ class DeepRegParameters:
     """Inputs, method, outputs and review of one registration. ``fieldSpacing`` is in mm, 0 for that of the fixed
     image; ``fade`` is the share of the moving image; a segment ID of "" means all segments."""
 
-    fixedVolume: vtkMRMLScalarVolumeNode  # noqa: N815 (names as Slicer's modules have them; they are saved in scenes)
-    movingVolume: vtkMRMLScalarVolumeNode  # noqa: N815
-    fixedRegion: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: N815, UP007
-    movingRegion: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: N815, UP007
-    fixedSegmentID: str = ""  # noqa: N815
-    movingSegmentID: str = ""  # noqa: N815
-    fixedLandmarks: vtkMRMLMarkupsFiducialNode  # noqa: N815
-    movingLandmarks: vtkMRMLMarkupsFiducialNode  # noqa: N815
+    fixedVolume: vtkMRMLScalarVolumeNode
+    movingVolume: vtkMRMLScalarVolumeNode
+    fixedRegion: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
+    movingRegion: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]
+    fixedSegmentID: str = ""
+    movingSegmentID: str = ""
+    fixedLandmarks: vtkMRMLMarkupsFiducialNode
+    movingLandmarks: vtkMRMLMarkupsFiducialNode
 
     method: str = "auto"
     quality: Quality = Quality.BALANCED
 
-    makeTransform: bool = True  # noqa: N815
-    makeWarped: bool = True  # noqa: N815
-    makeInverse: bool = False  # noqa: N815
-    outputTransform: vtkMRMLGridTransformNode  # noqa: N815
-    outputWarped: vtkMRMLScalarVolumeNode  # noqa: N815
-    outputInverse: vtkMRMLGridTransformNode  # noqa: N815
-    placeMovingUnderTransform: bool = False  # noqa: N815
+    makeTransform: bool = True
+    makeWarped: bool = True
+    makeInverse: bool = False
+    outputTransform: vtkMRMLGridTransformNode
+    outputWarped: vtkMRMLScalarVolumeNode
+    outputInverse: vtkMRMLGridTransformNode
+    placeMovingUnderTransform: bool = False
 
     comparison: Comparison = Comparison.FADE
     fade: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
-    showBefore: bool = False  # noqa: N815
-    showGrid: bool = False  # noqa: N815
-    showGlyphs: bool = False  # noqa: N815
-    showContours: bool = False  # noqa: N815
-    showIn3D: bool = False  # noqa: N815
+    showBefore: bool = False
+    showGrid: bool = False
+    showGlyphs: bool = False
+    showContours: bool = False
+    showIn3D: bool = False
     overlay: Overlay = Overlay.NONE
-    showFolding: bool = False  # noqa: N815
-    linkedCrosshair: bool = False  # noqa: N815
-    showErrorVectors: bool = False  # noqa: N815
+    showFolding: bool = False
+    linkedCrosshair: bool = False
+    showErrorVectors: bool = False
 
     device: Device = Device.AUTO
     prealignment: Prealignment = Prealignment.AUTO
     similarity: Similarity = Similarity.AUTO
     refine: bool = True
-    fieldSpacing: Annotated[float, WithinRange(0.0, COARSEST_FIELD_MM)] = 0.0  # noqa: N815
-    keepLog: bool = False  # noqa: N815
+    fieldSpacing: Annotated[float, WithinRange(0.0, COARSEST_FIELD_MM)] = 0.0
+    keepLog: bool = False

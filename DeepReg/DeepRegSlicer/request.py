@@ -15,7 +15,6 @@ from .region_nodes import mask_in_steps
 from .registration_nodes import WantedOutputs, check_outputs
 from .result_marks import former_results
 from .steps import Steps
-from .transform_chain import transforms_above
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,7 @@ class Request:
         :class:`~DeepRegLib.errors.BadLandmarks`."""
         if self.fixed_landmarks is None or self.moving_landmarks is None:
             return None, None
-        former = former_results(self.moving)
-        above = next((node for node in transforms_above(self.moving_landmarks) if node in former), None)
-        pairs = landmark_pairs(self.fixed_landmarks, self.moving_landmarks, above)
+        pairs = landmark_pairs(self.fixed_landmarks, self.moving_landmarks, former=former_results(self.moving))
         return pairs.fixed, pairs.moving
 
 

@@ -15,6 +15,7 @@ from DeepRegLib.datasets.sample_pairs import ROLES, SAMPLE_PAIRS, SamplePair
 from DeepRegLib.errors import BadInput, DeepRegError
 from slicer.i18n import tr as _
 
+from .event_loop import soon
 from .steps import StepRunner, Steps, finish
 
 if TYPE_CHECKING:
@@ -65,13 +66,11 @@ class SampleLoader:
 
     def __call__(self, source: Any) -> None:
         """Load the pair bit by bit while the application goes on, then show it."""
-        import qt
-
         sample = _sample(self.key)
         slicer.util.showStatusMessage(_("Loading {title}...").format(title=sample.title))
         StepRunner(
             _load_in_steps(sample),
-            lambda function: qt.QTimer.singleShot(0, function),
+            soon,
             _show,
             _report,
         ).start()

@@ -16,7 +16,7 @@ __all__ = ["Result", "StepRunner", "Steps", "finish"]
 
 class StepRunner:
     """Runs steps one at a time from the event loop; ``later(function)`` asks the loop to call a function soon
-    (in Slicer: ``lambda function: qt.QTimer.singleShot(0, function)``).
+    (in Slicer: :func:`DeepRegSlicer.event_loop.soon`).
 
     Exactly one of ``on_done(result)`` and ``on_error(exception)`` is called, unless :meth:`stop` comes first.
     """

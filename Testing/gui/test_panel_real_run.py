@@ -17,6 +17,7 @@ SAME_ERROR_MM = 0.01
 LONGEST_GAP_S = 0.1
 """A window that answers within a tenth of a second feels immediate."""
 TICK_MS = 5
+LANDMARKS = 51
 WHOLE_RUN_S = 120
 """Very slow and busy machines included."""
 
@@ -45,11 +46,17 @@ def test_a_real_pair_from_two_nodes_to_landmark_table(widget, spin, host, data_f
     assert len(gaps) > 100 and np.quantile(gaps, 0.99) < LONGEST_GAP_S
 
     parameters.showGrid = True
-    spin(lambda: "After" in widget.ui.landmarkSummaryLabel.text, 20)
     table = widget.ui.landmarkTable
-    titles = [table.horizontalHeaderItem(column).text().split()[0] for column in range(table.columnCount)]
-    assert table.rowCount == 51
-    errors = sorted(float(table.item(row, titles.index("After")).text()) for row in range(51))
+
+    def errors_shown() -> list[float]:
+        """The column "After", which is filled piece by piece; distances are never negative, other columns are."""
+        titles = [table.horizontalHeaderItem(column).text().split()[0] for column in range(table.columnCount)]
+        if "After" not in titles or table.rowCount != LANDMARKS:
+            return []
+        return sorted(float(table.item(row, titles.index("After")).text()) for row in range(LANDMARKS))
+
+    spin(lambda: errors_shown() and errors_shown()[0] >= 0, 20)
+    errors = errors_shown()
     words = ["register", "--pair", str(folder), "--quality", "fast", "--output", str(tmp_path), "--json"]
     answer = subprocess.check_output([sys.executable, "-m", "DeepRegLib.cli", *words], timeout=WHOLE_RUN_S)
     expected = json.loads(answer)["landmarks"]["after"]

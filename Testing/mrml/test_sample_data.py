@@ -84,8 +84,7 @@ class Shown:
         self.status: list[str] = []
         self.errors: list[str] = []
         self.turns: list[Callable[[], None]] = []
-        timer = SimpleNamespace(singleShot=lambda delay, function: self.turns.append(function))
-        monkeypatch.setitem(sys.modules, "qt", SimpleNamespace(QTimer=timer))
+        monkeypatch.setattr(sample_data, "soon", self.turns.append)
         monkeypatch.setattr(slicer.util, "setSliceViewerLayers", lambda **layers: self.layers.append(layers))
         monkeypatch.setattr(slicer.util, "showStatusMessage", lambda text, duration=0: self.status.append(text))
         monkeypatch.setattr(slicer.util, "errorDisplay", self.errors.append)

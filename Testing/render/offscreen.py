@@ -39,6 +39,7 @@ def with_views(standalone: StandaloneScene) -> None:
     scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     scene.AddNode(slicer.vtkMRMLInteractionNode())
     layout = standalone._add_logic("Layout", slicer.vtkMRMLLayoutLogic())
+    standalone._logics.append(layout)
     layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 

@@ -12,12 +12,14 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
+import vtk  # noqa: E402
 from DeepRegLib.images.volume import Volume  # noqa: E402
 from DeepRegLib.phantom import make_phantom  # noqa: E402
 from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
 from DeepRegLib.transforms.warp import warp_volume  # noqa: E402
 from DeepRegSlicer import nodes  # noqa: E402
 from DeepRegSlicer.deformation_display import ARROWS, CONTOURS, GRID, WAYS  # noqa: E402
+from DeepRegSlicer.linked_crosshair import LAYOUT, MOVING_VIEWS, layout_description  # noqa: E402
 from DeepRegSlicer.result_marks import WARPED  # noqa: E402
 from DeepRegSlicer.review import (  # noqa: E402
     CHECKERBOARD,
@@ -32,7 +34,7 @@ from DeepRegSlicer.review import (  # noqa: E402
 )
 from DeepRegSlicer.review_pair import ReviewPair, pair_of  # noqa: E402
 from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from offscreen import SliceView, ThreeDView, changed, keep_picture, with_views  # noqa: E402
+from offscreen import VIEW_PIXELS, SliceView, ThreeDView, changed, keep_picture, with_views  # noqa: E402
 
 SLICES = ("Red", "Green", "Yellow")
 QUIET = 0.002
@@ -244,6 +246,34 @@ def test_folding_is_marked_in_magenta(phantom, tmp_path):
         assert ((pixels[:, 0] > 200) & (pixels[:, 1] < 60) & (pixels[:, 2] > 200)).mean() > 0.8
 
 
+def test_the_second_row_shows_the_moving_image_with_a_mark_at_the_same_place(phantom, tmp_path):
+    with StandaloneScene() as standalone:
+        desk = Desk(standalone, phantom.fixed, phantom.moving, phantom.field)
+        layout = desk.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        layout.AddLayoutDescription(LAYOUT, layout_description())
+        layout.SetViewArrangement(LAYOUT)  # the application makes the views then
+        row = {name: SliceView(standalone, name) for name in MOVING_VIEWS}
+        desk.show(crosshair=True)
+        fixed_point = phantom.fixed_landmarks[len(phantom.fixed_landmarks) // 2]
+        crosshair = desk.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        crosshair.SetCrosshairRAS(*nodes.to_ras(fixed_point))
+        for name in SLICES:
+            desk.views[name].node.JumpSliceByOffsetting(*nodes.to_ras(fixed_point))
+        pictures = [view.picture() for view in row.values()]
+        keep_picture(np.concatenate([desk.slices(), np.concatenate(pictures, axis=1)]), "crosshair", tmp_path)
+        there = nodes.to_ras(phantom.field.map_points(fixed_point))
+        for view, picture in zip(row.values(), pictures, strict=True):
+            to_pixels = vtk.vtkMatrix4x4()
+            vtk.vtkMatrix4x4.Invert(view.node.GetXYToRAS(), to_pixels)
+            column, row_from_below, depth = to_pixels.MultiplyPoint((*there, 1.0))[:3]
+            assert abs(depth) < 1e-3  # the slice goes through T(x)
+            yellow = (picture[..., 0] > 200) & (picture[..., 1] > 150) & (picture[..., 2] < 90)
+            rows, columns = np.nonzero(yellow)
+            assert len(rows) > 10
+            assert abs(columns.mean() - column) < 3
+            assert abs(VIEW_PIXELS - 1 - rows.mean() - row_from_below) < 3
+
+
 def test_the_end_of_the_review_leaves_no_trace(desk):
     composite = desk.scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
     composite.SetBackgroundVolumeID(desk.pair.moving.GetID())
@@ -261,7 +291,7 @@ def test_a_real_pair_is_worth_looking_at(data_folder, tmp_path):
 
     folder: Path = data_folder / "lung_followup"
     files = [str(folder / f"{name}.mha") for name in ("fixed", "moving", "fixed_mask", "moving_mask")]
-    result = register(*files[:2], quality="fast", fixed_mask=files[2], moving_mask=files[3])
+    result = register(*files[:2], quality="fast", fixed_mask=files[2], moving_mask=files[3], threads=2)
     with StandaloneScene() as standalone:
         desk = Desk(standalone, result.fixed, result.moving, result.transform)
         desk.show(comparison=DIFFERENCE, before=True)

@@ -16,6 +16,7 @@ from DeepRegLib.errors import DeepRegError
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from ..event_loop import call_after, soon
 from ..landmark_display import ErrorArrows, arrows_of
 from ..landmark_files import load_landmarks
 from ..landmark_plots import show_chart, update_before_after, update_existing, update_histogram
@@ -114,13 +115,13 @@ class LandmarksSection(VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_removed(self, _scene: slicer.vtkMRMLScene, _event: str, node: slicer.vtkMRMLNode) -> None:
         if node in self._inputs:  # the parameter node forgets it only after this event
-            qt.QTimer.singleShot(0, lambda: self.update(self._parameters))
+            soon(lambda: self.update(self._parameters))
 
     def _measure_soon(self) -> None:
         """Changes within ``MEASURE_AGAIN_AFTER_MS`` are measured together."""
         if not self._waiting:
             self._waiting = True
-            qt.QTimer.singleShot(MEASURE_AGAIN_AFTER_MS, self._measure)
+            call_after(MEASURE_AGAIN_AFTER_MS, self._measure)
 
     def _measure(self) -> None:
         self._waiting = False
@@ -130,7 +131,7 @@ class LandmarksSection(VTKObservationMixin):
         fixed, moving, _transform, image, _fixed_image = self._inputs
         self._measuring = StepRunner(
             self._measure_in_steps(fixed, moving, _result_of(self._parameters), image),
-            lambda function: qt.QTimer.singleShot(0, function),
+            soon,
             lambda _none: self._stop(),
             self._failed,
         )

@@ -11,6 +11,7 @@ from DeepRegLib.errors import DeepRegError
 from slicer.i18n import tr as _
 
 from ..deformation_display import ARROWS, CONTOURS, GRID
+from ..event_loop import soon
 from ..parameters import Comparison, DeepRegParameters, Overlay
 from ..registration_nodes import RegistrationNodes
 from ..review import Review, ReviewNumbers, ReviewWish
@@ -36,7 +37,7 @@ class ReviewSection:
         self._review = Review(
             scene,
             slicer.app.applicationLogic(),
-            lambda function: qt.QTimer.singleShot(0, function),
+            soon,
             self._show_numbers,
             self._show_error,
             legend_title,
