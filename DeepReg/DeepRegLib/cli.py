@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import traceback
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from .command_line.answer import as_json
@@ -27,11 +27,12 @@ THREADS_SLEEP = ("OMP_WAIT_POLICY", "PASSIVE")
 else they take the time of those that work: 24 s instead of 2.5 s for a small pair on two busy cores."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these words (those of the process by default); returns the exit status."""
+def main(argv: Sequence[str] | None = None, parser: ArgumentParser | None = None) -> int:
+    """Run the command with these words (those of the process by default); returns the exit status. ``parser`` is that of
+    another program with commands of the same kind."""
     _print_whatever_the_encoding()
     os.environ.setdefault(*THREADS_SLEEP)
-    parser = build_parser(PROGRAM)
+    parser = parser or build_parser(PROGRAM)
     words = sys.argv[1:] if argv is None else argv
     if not words:
         parser.print_help(sys.stderr)

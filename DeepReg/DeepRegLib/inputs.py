@@ -56,7 +56,6 @@ def read_inputs(
         fixed_points = landmarks_from(fixed_landmarks, fixed_volume)
         moving_points = landmarks_from(moving_landmarks, moving_volume)
         check_landmark_pair(fixed_points, moving_points, fixed_volume.geometry, moving_volume.geometry)
-    check_memory(fixed_volume)
     return Inputs(
         fixed_volume,
         moving_volume,

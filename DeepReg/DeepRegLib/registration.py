@@ -19,7 +19,7 @@ from .evidence.landmarks import Landmarks
 from .images.geometry import Geometry
 from .images.region import Region, find_region
 from .images.volume import Volume
-from .inputs import Inputs, read_inputs
+from .inputs import Inputs, check_memory, read_inputs
 from .methods.automatic import AUTO, choose_method
 from .methods.interface import Method
 from .methods.pair import Pair
@@ -109,6 +109,7 @@ def register(
             inputs = read_inputs(
                 fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks, chosen.dimensions
             )
+            check_memory(inputs.fixed)
         with stages.stage("region"):
             problem, settings = _prepare(inputs, quality, torch_device)
         aligned, more = _align_on(problem, settings, chosen, wishes, seed, stages)

@@ -147,3 +147,20 @@ def test_a_protected_folder_is_refused_before_the_work(command, pair_folder, tmp
     answer = command(*words_for(pair_folder, tmp_path / "out"))
     assert answer.returncode == 1
     assert "protected" in answer.stderr
+
+
+def test_the_options_for_experts_reach_the_registration(command, pair_folder, tmp_path):
+    words = ("--prealignment", "none", "--similarity", "intensity", "--no-refinement", "--field-spacing", "8", "--json")
+    fixed, moving = pair_folder / "fixed.nii.gz", pair_folder / "moving.nii.gz"
+    done = command("register", fixed, moving, "--output", tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    evidence = json.loads(done.stdout)
+    assert evidence["prealignment"]["translation"] == [0.0, 0.0, 0.0]
+    assert evidence["contrast"] == "same" and evidence["refined"] is False
+    field = sitk.ReadTransform(str(tmp_path / "transform.h5"))
+    assert min(sitk.DisplacementFieldTransform(field).GetFixedParameters()[6:9]) > 7.0
+
+
+def test_a_field_spacing_of_nothing_is_a_wrong_word(command, tmp_path):
+    done = command("register", "a.nii", "b.nii", "--output", tmp_path, "--field-spacing", "0")
+    assert done.returncode == 2 and "not a length above 0" in done.stderr

@@ -10,6 +10,7 @@ import slicer
 import vtk
 import vtkmodules.vtkRenderingFreeType
 import vtkmodules.vtkRenderingOpenGL2  # noqa: F401 (registers the OpenGL classes)
+from DeepRegSlicer.compare_views import slice_logic
 from DeepRegSlicer.scene import StandaloneScene
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
@@ -44,14 +45,15 @@ def with_views(standalone: StandaloneScene) -> None:
 
 
 class _View:
-    """A window with the displayable managers of one kind of view."""
+    """A window with the displayable managers of one kind of view; ``size`` is its width and height in pixels."""
 
-    def __init__(self, standalone: StandaloneScene) -> None:
+    def __init__(self, standalone: StandaloneScene, size: tuple[int, int]) -> None:
+        self.size = size
         self.renderer, self.window = vtk.vtkRenderer(), vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(True)
         self.window.SetMultiSamples(0)
         self.window.SetAlphaBitPlanes(True)
-        self.window.SetSize(VIEW_PIXELS, VIEW_PIXELS)
+        self.window.SetSize(*size)
         self.window.AddRenderer(self.renderer)
         self.interactor = vtk.vtkRenderWindowInteractor()
         self.interactor.SetRenderWindow(self.window)
@@ -80,25 +82,32 @@ class _View:
         grab.SetInputBufferTypeToRGB()
         grab.Update()
         flat = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
-        return flat.reshape(VIEW_PIXELS, VIEW_PIXELS, 3)[::-1].copy()
+        width, height = self.size
+        return flat.reshape(height, width, 3)[::-1].copy()
 
 
 class SliceView(_View):
     """A slice view, drawn as the scene has it. Only the window gets its size, as in the application; nothing is fitted
-    or moved here."""
+    or moved here. Where the application has a logic for the view, that one is drawn."""
 
-    def __init__(self, standalone: StandaloneScene, name: str) -> None:
-        super().__init__(standalone)
+    def __init__(
+        self, standalone: StandaloneScene, name: str, size: tuple[int, int] = (VIEW_PIXELS, VIEW_PIXELS)
+    ) -> None:
+        super().__init__(standalone, size)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self.node = standalone.scene.GetSingletonNode(name, "vtkMRMLSliceNode")
-        self.logic = slicer.vtkMRMLSliceLogic()
-        self.logic.SetMRMLApplicationLogic(self._application)
-        self._application.GetSliceLogics().AddItem(self.logic)
-        self.logic.SetMRMLScene(standalone.scene)
-        self.logic.SetSliceNode(self.node)
-        self.logic.ResizeSliceNode(VIEW_PIXELS, VIEW_PIXELS)
+        self.logic = slice_logic(self._application, name) or self._new_logic(standalone)
+        self.logic.ResizeSliceNode(*size)
         self._manage(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), SLICE_MANAGERS, self.node)
         self._add_slice_image()
+
+    def _new_logic(self, standalone: StandaloneScene) -> slicer.vtkMRMLSliceLogic:
+        logic = slicer.vtkMRMLSliceLogic()
+        logic.SetMRMLApplicationLogic(self._application)
+        self._application.GetSliceLogics().AddItem(logic)
+        logic.SetMRMLScene(standalone.scene)
+        logic.SetSliceNode(self.node)
+        return logic
 
     def _add_slice_image(self) -> None:
         """The blended volumes; in the application this actor belongs to the view widget."""
@@ -124,8 +133,8 @@ class SliceView(_View):
 class ThreeDView(_View):
     """The first 3-D view, seen from the front and a little from above and the side."""
 
-    def __init__(self, standalone: StandaloneScene) -> None:
-        super().__init__(standalone)
+    def __init__(self, standalone: StandaloneScene, size: tuple[int, int] = (VIEW_PIXELS, VIEW_PIXELS)) -> None:
+        super().__init__(standalone, size)
         self.renderer.GradientBackgroundOn()
         self.renderer.SetBackground(0.76, 0.76, 0.91)
         self.renderer.SetBackground2(0.45, 0.47, 0.75)

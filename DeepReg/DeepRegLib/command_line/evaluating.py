@@ -15,9 +15,6 @@ from .registering import add_landmark_options, check_landmark_options
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
 
-    from ..evidence.landmarks import Landmarks
-    from ..images.region import Region
-    from ..images.volume import Volume
     from ..transforms.displacement_field import DisplacementField
 
 DESCRIPTION = """Measures a transform that maps points of the fixed image to points of the moving one: of this program,
@@ -41,10 +38,8 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run_evaluate(arguments: Namespace) -> Answer:
-    from ..images.read import read_mask, read_volume
-    from ..images.region import Region, find_region
-    from ..inputs import landmarks_from
-    from ..record import measures_of
+    from ..evaluation import evaluate
+    from ..images.read import read_volume
     from ..transforms.read_write import read_transform
 
     check_landmark_options(arguments)
@@ -52,26 +47,15 @@ def run_evaluate(arguments: Namespace) -> Answer:
     _check_label_options(arguments)
     pair = load_chosen_pair(arguments)
     given = inputs_of(arguments, pair)
-    fixed, moving = read_volume(given["fixed"]), read_volume(given["moving"])
-    transform = read_transform(arguments.transform, fixed.geometry)
-    mask = given["fixed_mask"]
-    region = find_region(fixed) if mask is None else Region.given(read_mask(mask, fixed.geometry))
-    evidence = {
-        "transform": arguments.transform.name,
-        "fixed": {"name": fixed.name},
-        "moving": {"name": moving.name},
-        "region": {"kind": region.kind, "volume_ml": region.volume_ml},
-        **measures_of(transform, transform, fixed, moving, region.mask),
-    }
+    given.pop("moving_mask")  # measured is what lies in the fixed region
+    given["fixed"] = read_volume(given["fixed"])
+    transform = read_transform(arguments.transform, given["fixed"].geometry)
+    evidence = {"transform": arguments.transform.name, **evaluate(transform, **given).evidence}
     if pair is not None:
         evidence["pair"] = pair_record(pair)
-    if given["fixed_landmarks"] is not None:
-        here = landmarks_from(given["fixed_landmarks"], fixed)
-        there = landmarks_from(given["moving_landmarks"], moving)
-        evidence["landmarks"] = _of_landmarks(here, there, transform, fixed, moving, region)
     if arguments.fixed_labels:
         evidence["dice"] = _of_labels(arguments, transform)
-    heading = f"{arguments.transform.name}, from {fixed.name} to {moving.name}:"
+    heading = f"{arguments.transform.name}, from {evidence['fixed']['name']} to {evidence['moving']['name']}:"
     return Answer("\n".join([heading, *wording.pair(evidence), *wording.measures(evidence)]), evidence)
 
 
@@ -79,21 +63,6 @@ def _check_label_options(arguments: Namespace) -> None:
     if (arguments.fixed_labels is None) != (arguments.moving_labels is None):
         missing = "fixed" if arguments.fixed_labels is None else "moving"
         raise BadInput(f"Labels are needed for both images: --{missing}-labels is missing.")
-
-
-def _of_landmarks(
-    here: Landmarks, there: Landmarks, transform: DisplacementField, fixed: Volume, moving: Volume, region: Region
-) -> dict[str, Any]:
-    from ..evidence.landmarks import check_landmark_pair
-    from ..record import landmark_record
-    from ..result import Registration
-    from ..transforms.linear import LinearTransform
-
-    check_landmark_pair(here, there, fixed.geometry, moving.geometry)
-    registration = Registration(fixed, moving, transform, LinearTransform(), transform, region, here, there)
-    record = landmark_record(registration)
-    del record["after_prealignment"]  # a file does not say which part of it was one
-    return record
 
 
 def _of_labels(arguments: Namespace, transform: DisplacementField) -> dict[str, Any]:

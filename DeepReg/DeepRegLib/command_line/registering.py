@@ -13,7 +13,7 @@ from .output import check_output_folder
 from .pairs import add_pair_options, check_pair_options, inputs_of, load_chosen_pair, pair_record
 from .progress import shown_progress
 from .stopping import first_signal_asks
-from .values import QUALITIES, positive, seed
+from .values import QUALITIES, millimetres, positive, seed
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
@@ -37,6 +37,17 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("--fixed-mask", metavar="FILE", type=Path, help="where the match counts, in the fixed image")
     parser.add_argument("--moving-mask", metavar="FILE", type=Path, help="the same in the moving image")
     add_landmark_options(parser)
+    parser.add_argument(
+        "--prealignment", choices=("auto", "none"), default="auto", help="none: trust the positions (default: auto)"
+    )
+    parser.add_argument(
+        "--similarity",
+        choices=("auto", "intensity", "structure"),
+        default="auto",
+        help="intensity for two scans of one kind, structure for others (default: auto, which finds out)",
+    )
+    parser.add_argument("--no-refinement", action="store_true", help="the field as the method proposes it")
+    parser.add_argument("--field-spacing", metavar="MM", type=millimetres, help="keep the field on coarser voxels")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     parser.add_argument("--threads", metavar="N", type=positive, help="processor threads (default: all)")
     parser.add_argument("--seed", metavar="N", type=seed, default=0, help="start of random numbers (default: 0)")
@@ -78,6 +89,10 @@ def run_register(arguments: Namespace) -> Answer:
             device=arguments.device,
             threads=arguments.threads,
             seed=arguments.seed,
+            prealignment=arguments.prealignment,
+            similarity=arguments.similarity,
+            refine=not arguments.no_refinement,
+            field_spacing_mm=arguments.field_spacing,
             progress=lambda fraction, stage: progress(REGISTERED_SHARE * fraction, stage),
             cancelled=cancelled,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 QUALITIES = ("fast", "balanced", "accurate")
 DIFFICULTIES = ("easy", "hard")
@@ -16,6 +17,17 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return number
+
+
+def millimetres(text: str) -> float:
+    """A length above 0."""
+    try:
+        length = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+    if not 0 < length < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a length above 0")
+    return length
 
 
 def seed(text: str) -> int:
