@@ -136,10 +136,11 @@ class DeepRegLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The panel's parameters in this scene."""
-        from DeepRegSlicer.parameters import DeepRegParameters, forget_unknown_words
+        from DeepRegSlicer.parameter_words import forget_unknown_words
+        from DeepRegSlicer.parameters import RANGES, WORDS, DeepRegParameters
 
         node = super().getParameterNode()
-        forget_unknown_words(node)
+        forget_unknown_words(node, WORDS, RANGES)
         return DeepRegParameters(node)
 
     def register(self, *arguments, **options):

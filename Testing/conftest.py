@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,14 @@ _slicer = importlib.util.find_spec("slicer")
 if _slicer is not None and _slicer.origin is None:
     # Without slicer-core, Python takes the folder Testing/slicer for the package; tests that need it shall skip.
     sys.modules["slicer"] = None  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither see nor change what the person who runs them has installed; nor do the processes they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPREG_USER_MODELS", str(tmp_path_factory.mktemp("user") / "Models"))
+        yield
 
 
 @pytest.fixture(scope="session")

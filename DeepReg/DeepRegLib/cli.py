@@ -28,8 +28,8 @@ else they take the time of those that work: 24 s instead of 2.5 s for a small pa
 
 
 def main(argv: Sequence[str] | None = None, parser: ArgumentParser | None = None) -> int:
-    """Run the command with these words (those of the process by default); returns the exit status. ``parser`` is that of
-    another program with commands of the same kind."""
+    """Run the command with these words (those of the process by default); returns the exit status. ``parser`` is that
+    of another program with commands of the same kind."""
     _print_whatever_the_encoding()
     os.environ.setdefault(*THREADS_SLEEP)
     parser = parser or build_parser(PROGRAM)

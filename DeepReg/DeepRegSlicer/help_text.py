@@ -37,6 +37,20 @@ def help_text() -> str:
     return f'<p>{steps}</p><p><a href="{DOCUMENTATION}">{DOCUMENTATION}</a></p><p>{research}</p>'
 
 
+def training_help_text() -> str:
+    """The same for the training module."""
+    steps = _(
+        "Trains registration networks on your own scans, in the background; motion is computed, so single scans are "
+        "enough. "
+        "<ol><li>Choose a folder of scans and <i>Check</i> it.</li>"
+        "<li>Choose what to train; <i>Preview</i> shows what the network will see.</li>"
+        "<li><i>Start</i>. It goes on when Slicer is closed; <i>Runs</i> finds it again.</li>"
+        "<li>Under <i>Models</i>, <i>Use the run</i> puts its best state into DeepReg's list of methods.</li></ol>"
+    )
+    research = _("Research software; not for decisions about patients.")
+    return f'<p>{steps}</p><p><a href="{DOCUMENTATION}">{DOCUMENTATION}</a></p><p>{research}</p>'
+
+
 def acknowledgement() -> str:
     """The papers whose networks are built in."""
     papers = "".join(f"<li>{paper}</li>" for paper in PAPERS)

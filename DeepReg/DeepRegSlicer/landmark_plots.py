@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import numpy_to_vtk
 
-from .landmark_table import LandmarkErrors, kept_node
+from .landmark_table import LandmarkErrors
+from .plot_nodes import chart_node, line_series
 from .review_nodes import find_review_node
 
 HISTOGRAM_ROLE, SCATTER_ROLE = "landmark error histogram", "landmark errors before and after"
 
 BEFORE_COLOUR, AFTER_COLOUR, UNCHANGED_COLOUR = (0.55, 0.55, 0.55), (0.12, 0.42, 0.80), (0.75, 0.75, 0.75)
 """Grey was, blue is; on the white of 3D Slicer's plots."""
-LINE_WIDTH = 3.0
 MARKER_SIZE = 8.0
 
 BIN_WIDTHS_MM = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -34,12 +32,12 @@ HEADROOM, SCATTER_HEADROOM = 1.05, 1.25
 def update_histogram(scene: slicer.vtkMRMLScene, errors: LandmarkErrors) -> slicer.vtkMRMLPlotChartNode:
     """A chart with the outline of the distribution of the errors before and, if there is a registration, after."""
     edges = bin_edges(errors.before_mm, errors.current_mm)
-    chart = _chart(scene, HISTOGRAM_ROLE, _("Landmark errors"), _("error (mm)"), _("number of landmarks"))
+    chart = chart_node(scene, HISTOGRAM_ROLE, _("Landmark errors"), _("error (mm)"), _("number of landmarks"))
     outlines = [outline(errors.before_mm, edges)]
-    _series(scene, chart, HISTOGRAM_ROLE, "before", _("before"), BEFORE_COLOUR, *outlines[0])
+    line_series(scene, chart, HISTOGRAM_ROLE, "before", _("before"), BEFORE_COLOUR, *outlines[0])
     if errors.after_mm is not None:
         outlines.append(outline(errors.after_mm, edges))
-        _series(scene, chart, HISTOGRAM_ROLE, "after", _("after"), AFTER_COLOUR, *outlines[1])
+        line_series(scene, chart, HISTOGRAM_ROLE, "after", _("after"), AFTER_COLOUR, *outlines[1])
     else:
         _remove_series(scene, chart, HISTOGRAM_ROLE, "after")
     _set_ranges(chart, edges[-1], max(heights.max() for _places, heights in outlines))
@@ -50,10 +48,10 @@ def update_before_after(scene: slicer.vtkMRMLScene, errors: LandmarkErrors) -> s
     """A chart with a point for each landmark, its error after over that before; below the grey line it got better."""
     before, after = errors.before_mm, errors.current_mm
     title = _("Landmark errors before and after")
-    chart = _chart(scene, SCATTER_ROLE, title, _("error before (mm)"), _("error after (mm)"))
+    chart = chart_node(scene, SCATTER_ROLE, title, _("error before (mm)"), _("error after (mm)"))
     diagonal = np.array([0.0, before.max() * HEADROOM])
-    _series(scene, chart, SCATTER_ROLE, "unchanged", _("unchanged"), UNCHANGED_COLOUR, diagonal, diagonal)
-    points = _series(scene, chart, SCATTER_ROLE, "landmarks", _("landmarks"), AFTER_COLOUR, before, after)
+    line_series(scene, chart, SCATTER_ROLE, "unchanged", _("unchanged"), UNCHANGED_COLOUR, diagonal, diagonal)
+    points = line_series(scene, chart, SCATTER_ROLE, "landmarks", _("landmarks"), AFTER_COLOUR, before, after)
     points.SetMarkerStyle(points.MarkerStyleCircle)
     points.SetMarkerSize(MARKER_SIZE)
     points.SetLineStyle(points.LineStyleNone)
@@ -96,55 +94,11 @@ def outline(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(heights.astype(float), 2), [0.0]])
 
 
-def _chart(
-    scene: slicer.vtkMRMLScene, role: str, title: str, x_title: str, y_title: str
-) -> slicer.vtkMRMLPlotChartNode:
-    chart = kept_node(scene, "vtkMRMLPlotChartNode", role, title)
-    chart.SetTitle(title)
-    chart.SetXAxisTitle(x_title)
-    chart.SetYAxisTitle(y_title)
-    chart.SetEnablePointMoveAlongX(False)  # points of a measurement cannot be dragged
-    chart.SetEnablePointMoveAlongY(False)
-    return chart
-
-
 def _set_ranges(chart: slicer.vtkMRMLPlotChartNode, x_end: float, y_end: float) -> None:
     chart.SetXAxisRangeAuto(False)
     chart.SetYAxisRangeAuto(False)
     chart.SetXAxisRange(0.0, max(x_end, 1e-3) * HEADROOM)
     chart.SetYAxisRange(0.0, max(y_end, 1e-3) * HEADROOM)
-
-
-def _series(
-    scene: slicer.vtkMRMLScene,
-    chart: slicer.vtkMRMLPlotChartNode,
-    role: str,
-    key: str,
-    name: str,
-    colour: tuple[float, float, float],
-    x: np.ndarray,
-    y: np.ndarray,
-) -> slicer.vtkMRMLPlotSeriesNode:
-    """A line through the points; its name is what the legend says."""
-    table = kept_node(scene, "vtkMRMLTableNode", f"{role}: {key} (numbers)", f"{chart.GetName()} ({name})")
-    table.SetHideFromEditors(True)
-    contents = vtk.vtkTable()
-    for title, values in (("x", x), ("y", y)):
-        column = numpy_to_vtk(np.ascontiguousarray(values, np.float64), deep=True)
-        column.SetName(title)
-        contents.AddColumn(column)
-    table.SetAndObserveTable(contents)
-    series = kept_node(scene, "vtkMRMLPlotSeriesNode", f"{role}: {key}", name)
-    series.SetAndObserveTableNodeID(table.GetID())
-    series.SetXColumnName("x")
-    series.SetYColumnName("y")
-    series.SetPlotType(series.PlotTypeScatter)  # the one that takes x as it is
-    series.SetMarkerStyle(series.MarkerStyleNone)
-    series.SetLineWidth(LINE_WIDTH)
-    series.SetColor(*colour)
-    if not chart.HasPlotSeriesNodeID(series.GetID()):
-        chart.AddAndObservePlotSeriesNodeID(series.GetID())
-    return series
 
 
 def _remove_series(scene: slicer.vtkMRMLScene, chart: slicer.vtkMRMLPlotChartNode, role: str, key: str) -> None:

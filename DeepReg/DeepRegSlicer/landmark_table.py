@@ -29,6 +29,8 @@ from .world_grid import world_grid_in_steps
 
 ERROR_DECIMALS = 3
 """Landmark errors are listed to a micrometre: more digits are noise to the reader."""
+SMALLEST_OUTLIER_MM = 2.0
+"""About the distance at which two experts click the same landmark: nobody needs to look at less."""
 OUTLIER_FENCE = 1.5
 """An outlier lies this many interquartile ranges above the third quartile (J. W. Tukey, Exploratory Data Analysis)."""
 
@@ -92,9 +94,10 @@ class LandmarkErrors:
 
     @property
     def outliers(self) -> np.ndarray:
-        """Which pairs (n,) have a current error far above those of the others."""
+        """Which pairs (n,) have a current error far above those of the others, and one that matters."""
         first, third = np.percentile(self.current_mm, (25, 75))
-        return self.current_mm > third + OUTLIER_FENCE * (third - first)
+        fence = third + OUTLIER_FENCE * (third - first)
+        return self.current_mm > max(fence, SMALLEST_OUTLIER_MM)
 
     def statistics(self) -> dict[str, ErrorStatistics]:
         """Mean, SD, median, 95 % and maximum by the names ``before``, ``after`` and ``after_snapped``, as far as they

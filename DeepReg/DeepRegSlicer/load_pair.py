@@ -126,7 +126,7 @@ def _load_file_in_steps(
     changes: SceneChanges, load: Callable[[str, dict[str, Any]], slicer.vtkMRMLNode], path: Path, name: str
 ) -> Steps[slicer.vtkMRMLVolumeNode]:
     try:
-        node = load(str(path), {"name": changes.scene.GenerateUniqueName(name), **ONE_FILE_NOT_SHOWN})
+        node = load(str(path), {"name": name, **ONE_FILE_NOT_SHOWN})  # Slicer itself makes the name unique
     except RuntimeError as error:
         raise BadInput(f"'{path.name}' cannot be read as an image: it is damaged or of an unknown format.") from error
     changes.adopt(node)

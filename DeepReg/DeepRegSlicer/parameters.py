@@ -14,7 +14,6 @@ from slicer import (
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLScalarVolumeNode,
-    vtkMRMLScriptedModuleNode,
     vtkMRMLSegmentationNode,
 )
 from slicer.i18n import tr as _
@@ -91,25 +90,7 @@ class Overlay(enum.Enum):
         }[self.value]
 
 
-def forget_unknown_words(node: vtkMRMLScriptedModuleNode) -> None:
-    """Remove from a parameter node what this version cannot read: words of a newer or older one, which would keep the
-    panel from opening. Their defaults take their place."""
-    for name, words in _WORDS.items():
-        if node.HasParameter(name) and node.GetParameter(name) not in words.__members__:
-            node.UnsetParameter(name)
-    for name, (lowest, highest) in _RANGES.items():
-        if node.HasParameter(name) and not lowest <= _number(node.GetParameter(name)) <= highest:
-            node.UnsetParameter(name)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-_WORDS: dict[str, type[enum.Enum]] = {
+WORDS: dict[str, type[enum.Enum]] = {
     "quality": Quality,
     "device": Device,
     "prealignment": Prealignment,
@@ -117,7 +98,9 @@ _WORDS: dict[str, type[enum.Enum]] = {
     "comparison": Comparison,
     "overlay": Overlay,
 }
-_RANGES = {"fade": (0.0, 1.0), "fieldSpacing": (0.0, COARSEST_FIELD_MM)}
+"""Parameters that are one of some words ..."""
+RANGES = {"fade": (0.0, 1.0), "fieldSpacing": (0.0, COARSEST_FIELD_MM)}
+"""... and numbers with a range."""
 
 
 @parameterNodeWrapper

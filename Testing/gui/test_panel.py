@@ -266,3 +266,18 @@ def test_landmarks_that_do_not_fit_never_keep_a_registration_from_running(widget
     finish(widget, process, spin)
     assert parameters.outputTransform is not None
     assert "partner" in widget.ui.statusLabel.text
+
+
+def test_moving_landmarks_are_hidden_over_the_warped_image_and_back_before_it(widget, process, pair, spin) -> None:
+    parameters = widget._parameterNode
+    parameters.fixedLandmarks, parameters.movingLandmarks = add_points("f", 4), add_points("m", 4)
+    parameters.movingLandmarks.CreateDefaultDisplayNodes()
+    finish(widget, process, spin)
+    assert not parameters.movingLandmarks.GetDisplayVisibility()
+    parameters.showBefore = True
+    assert parameters.movingLandmarks.GetDisplayVisibility()
+    parameters.showBefore = False
+    assert not parameters.movingLandmarks.GetDisplayVisibility()
+    points = parameters.movingLandmarks
+    parameters.movingLandmarks = None
+    assert points.GetDisplayVisibility()

@@ -45,14 +45,15 @@ def with_views(standalone: StandaloneScene) -> None:
 
 
 class _View:
-    """A window with the displayable managers of one kind of view; ``size`` is its width and height in pixels."""
+    """A window with the displayable managers of one kind of view; ``size`` is its width and height in pixels.
+    ``standalone`` is a :class:`StandaloneScene`, or what has its ``scene``, ``application_logic`` and ``_logics``."""
 
     def __init__(self, standalone: StandaloneScene, size: tuple[int, int]) -> None:
-        self.size = size
         self.renderer, self.window = vtk.vtkRenderer(), vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(True)
         self.window.SetMultiSamples(0)
         self.window.SetAlphaBitPlanes(True)
+        self.size = size
         self.window.SetSize(*size)
         self.window.AddRenderer(self.renderer)
         self.interactor = vtk.vtkRenderWindowInteractor()
@@ -96,10 +97,18 @@ class SliceView(_View):
         super().__init__(standalone, size)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self.node = standalone.scene.GetSingletonNode(name, "vtkMRMLSliceNode")
-        self.logic = slice_logic(self._application, name) or self._new_logic(standalone)
+        given = slice_logic(self._application, name)
+        self.logic = given or self._new_logic(standalone)
+        self._logic_is_ours = given is None
         self.logic.ResizeSliceNode(*size)
         self._manage(slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance(), SLICE_MANAGERS, self.node)
         self._add_slice_image()
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Another width and height of the window, in pixels; what is seen keeps its height."""
+        self.size = size
+        self.window.SetSize(*size)
+        self.logic.ResizeSliceNode(*size)
 
     def _new_logic(self, standalone: StandaloneScene) -> slicer.vtkMRMLSliceLogic:
         logic = slicer.vtkMRMLSliceLogic()
@@ -122,16 +131,21 @@ class SliceView(_View):
 
     def SetMRMLScene(self, _none: None) -> None:  # noqa: N802
         super().SetMRMLScene(None)
-        self._application.GetSliceLogics().RemoveItem(self.logic)
-        self.logic.SetMRMLScene(None)
+        if self._logic_is_ours:
+            self._application.GetSliceLogics().RemoveItem(self.logic)
+            self.logic.SetMRMLScene(None)
 
     def picture(self) -> np.ndarray:
         self._mapper.SetInputConnection(self.logic.GetImageDataConnection())
         return super().picture()
 
 
+FROM_THE_FRONT = (300.0, 900.0, 400.0)
+"""A direction to look from, RAS: from the front, and a little from above and the side."""
+
+
 class ThreeDView(_View):
-    """The first 3-D view, seen from the front and a little from above and the side."""
+    """The first 3-D view."""
 
     def __init__(self, standalone: StandaloneScene, size: tuple[int, int] = (VIEW_PIXELS, VIEW_PIXELS)) -> None:
         super().__init__(standalone, size)
@@ -141,15 +155,23 @@ class ThreeDView(_View):
         self.node = standalone.scene.GetSingletonNode("1", "vtkMRMLViewNode")
         self._manage(slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), THREE_D_MANAGERS, self.node)
 
-    def look_at(self, volume: slicer.vtkMRMLVolumeNode) -> None:
+    def look_at(
+        self,
+        volume: slicer.vtkMRMLVolumeNode,
+        direction: tuple[float, float, float] = FROM_THE_FRONT,
+        closer: float = 1.0,
+    ) -> None:
+        """See the whole volume from a direction (RAS), or come ``closer`` by this factor."""
         bounds = np.zeros(6)
         volume.GetRASBounds(bounds)
         centre = (bounds[0::2] + bounds[1::2]) / 2
         camera = self.renderer.GetActiveCamera()
         camera.SetFocalPoint(*centre)
-        camera.SetPosition(*(centre + np.array([300.0, 900.0, 400.0])))
+        camera.SetPosition(*(centre + np.array(direction)))
         camera.SetViewUp(0, 0, 1)
         self.renderer.ResetCamera(bounds)
+        camera.Dolly(closer)
+        self.renderer.ResetCameraClippingRange()
 
 
 def changed(one: np.ndarray, other: np.ndarray) -> np.ndarray:

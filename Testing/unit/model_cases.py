@@ -38,4 +38,5 @@ def only_folder_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     folder.mkdir()
     monkeypatch.setattr("DeepRegLib.models.find.BUNDLED_FOLDER", tmp_path / "none")
     monkeypatch.setenv("DEEPREG_MODELS", os.fspath(folder))
+    monkeypatch.setenv("DEEPREG_USER_MODELS", os.fspath(tmp_path / "user" / "Models"))
     return folder

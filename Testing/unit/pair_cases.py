@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import torch
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "DeepRegTrain"))
-
-from DeepRegTrainLib.pairs.anatomy import Anatomy, boxes_of  # noqa: E402
-from DeepRegTrainLib.pairs.working_grid import WorkingGrid  # noqa: E402
+from DeepRegTrainLib.pairs.anatomy import Anatomy, boxes_of
+from DeepRegTrainLib.pairs.working_grid import WorkingGrid
 
 CPU = torch.device("cpu")
 SIZE = (72, 56, 72)

@@ -36,6 +36,8 @@ INDEX_TYPES = {
 """All keys that the schema allows."""
 DARK, LIGHT = (45, 45, 45), (240, 240, 240)
 """Backgrounds of Slicer's panels in its two styles."""
+SCREENSHOT_BYTES = 2**20
+"""All of them; they stay in the history of the repository with every change."""
 VISIBLE_CONTRAST = 3.0
 """Contrast ratio of an icon's colours to the panel that WCAG 2 asks for graphical objects."""
 
@@ -116,6 +118,13 @@ def test_the_icon_and_the_screenshots_are_in_the_repository() -> None:
     for url in pictures:
         assert file_behind(url).is_file(), f"{url} would lead nowhere"
         assert file_behind(url).suffix == ".png"
+
+
+def test_every_screenshot_is_shown_and_together_they_are_small() -> None:
+    shown = {file_behind(url) for url in setting("EXTENSION_SCREENSHOTURLS").split()}
+    kept = set((REPOSITORY / "Resources" / "Screenshots").iterdir())
+    assert shown == kept
+    assert sum(picture.stat().st_size for picture in kept) < SCREENSHOT_BYTES
 
 
 def test_the_home_page_names_licence_modules_and_papers() -> None:

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 CARD = replace(TPS_CARD, name="lung-ct-tps")
 UNET = replace(UNET_CARD, name="lung-ct-progressive")
 SOLVER = "lucas-kanade"
-FROM_ZERO = "the solver started from zero."
+ALONE = "the solver worked alone."
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def install(folder: Path, card: ModelCard) -> None:
 def test_without_a_model_auto_is_the_solver_and_says_so():
     method, warnings = choose_method("auto", CPU)
     assert method.name == SOLVER
-    assert warnings == [f"No trained model is installed: {FROM_ZERO}"]
+    assert warnings == [f"No trained model is installed: {ALONE}"]
 
 
 @pytest.mark.parametrize("kind", ["tps-grid", "progressive-unet"])
@@ -93,7 +93,7 @@ def test_auto_passes_over_a_model_that_does_not_work_and_says_why(models):
     next(models.glob("lung-ct-progressive-*.safetensors")).unlink()
     method, warnings = choose_method("auto", CPU)
     assert method.name == SOLVER
-    assert "missing" in warnings[0] and warnings[-1] == f"No trained model can be used: {FROM_ZERO}"
+    assert "missing" in warnings[0] and warnings[-1] == f"No trained model can be used: {ALONE}"
     install(models, CARD)
     method, warnings = choose_method("auto", CPU)
     assert method.name == "lung-ct-tps" and len(warnings) == 1

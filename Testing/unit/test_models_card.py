@@ -132,7 +132,7 @@ def test_models_lie_in_the_folders_of_the_user_and_beside_the_program(tmp_path, 
     written(folders[0])
     written(folders[1], changed("name", to="brain"), "brain")
     monkeypatch.setenv(FOLDERS_VARIABLE, os.pathsep.join(str(folder) for folder in folders))
-    assert model_folders() == [*folders, BUNDLED_FOLDER]
+    assert model_folders() == [*folders, BUNDLED_FOLDER]  # the user's own is not there before the first model
     found = available_models()
     assert {"lung-small", "brain"} <= set(found.models)
     assert found.models["brain"].weights == folders[1] / "lung-small.safetensors"

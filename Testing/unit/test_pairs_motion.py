@@ -6,8 +6,6 @@ import gryds
 import numpy as np
 import pytest
 import torch
-from pair_cases import CPU
-from scipy.interpolate import RBFInterpolator
 from DeepRegTrainLib.pairs.draws import Draws
 from DeepRegTrainLib.pairs.flow import flow
 from DeepRegTrainLib.pairs.settings import SplineMotion, ThinPlateMotion
@@ -16,6 +14,8 @@ from DeepRegTrainLib.pairs.splines import random_field, upsampled
 from DeepRegTrainLib.pairs.statistics import field_statistics, summarised
 from DeepRegTrainLib.pairs.thin_plate_pair import thin_plate_deformation
 from DeepRegTrainLib.pairs.working_grid import WorkingGrid, jacobian_determinant, sample_at, voxel_indices
+from pair_cases import CPU
+from scipy.interpolate import RBFInterpolator
 
 COMPOSITION_VOXELS = 0.02
 """What linear interpolation between voxels of 128 may cost where one spline is read at the points of another."""

@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 
 from .. import __version__
-from . import evaluating, listing, registering, samples, transforming
+from . import evaluating, listing, models, registering, samples, transforming
 
 DESCRIPTION = """\
 Registers two scans of the same anatomy and shows how well they fit.
@@ -48,7 +48,7 @@ def build_parser(
 
 def all_groups() -> Iterator[AddCommands]:
     """What adds commands: the files of this folder, then the package ``commands`` of each guest that is installed."""
-    for group in (registering, evaluating, transforming, listing, samples):
+    for group in (registering, evaluating, transforming, listing, models, samples):
         yield group.add_commands
     for guest in GUESTS:
         if importlib.util.find_spec(guest) is not None:

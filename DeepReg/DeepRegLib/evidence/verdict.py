@@ -15,7 +15,7 @@ FAR_OFF_MM = 5.0
 CLEARLY_BETTER = 0.02
 """The similarity must rise by this much before it is called better."""
 PLACES = {"lungs": "in the lungs", "lung": "in the lung", "body": "in the body", "head": "in the head"}
-PLACES |= {"brain": "in the brain", "given": "in the given mask", "whole": "anywhere in the image"}
+PLACES |= {"brain": "in the brain", "given": "in the given region", "whole": "anywhere in the image"}
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _best_that_works(device: torch.device) -> tuple[Method, list[str]]:
         else:
             return method, unused
     state = "can be used" if best_first else "is installed"
-    return method_named(SOLVER_ALONE), [*unused, f"No trained model {state}: the solver started from zero."]
+    return method_named(SOLVER_ALONE), [*unused, f"No trained model {state}: the solver worked alone."]
 
 
 def _best_of_kind(name: str) -> Method | None:

@@ -28,7 +28,9 @@ Progress = Callable[[float, str], None]
 """Called with the finished share (0 to 1) and the name of the stage."""
 Cancelled = Callable[[], bool]
 """Asked between steps of less than a second; true means stop now."""
-SERVING_FILES = frozenset({"automatic", "interface", "network_method", "network_pass", "pair", "prealign"})
+SERVING_FILES = frozenset(
+    {"automatic", "correspondence_pass", "interface", "network_method", "network_pass", "pair", "prealign"}
+)
 """Files of this folder that hold no method: some bring torch, which a list of names does not need."""
 
 

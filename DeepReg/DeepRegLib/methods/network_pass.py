@@ -50,7 +50,11 @@ def check_size(network: nn.Module, card: ModelCard) -> None:
 
 def check_memory(network: nn.Module, card: ModelCard, device: torch.device) -> None:
     """Raises :class:`~DeepRegLib.errors.OutOfMemory` when one pass does not fit into what is free on ``device``."""
-    needed = peak_inference_bytes(network, _input_shape(card))
+    require_memory(peak_inference_bytes(network, _input_shape(card)), card.name, device)
+
+
+def require_memory(needed: int, model: str, device: torch.device) -> None:
+    """Raises :class:`~DeepRegLib.errors.OutOfMemory` unless ``needed`` bytes are free on ``device`` for ``model``."""
     if device.type == "cuda":
         # What PyTorch holds in reserve is free for this process, though not for others.
         reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -61,7 +65,7 @@ def check_memory(network: nn.Module, card: ModelCard, device: torch.device) -> N
         where, hint = "memory", "Close other programs, or choose a method without a model."
     if free is not None and free < needed:
         raise OutOfMemory(
-            f"The model '{card.name}' needs {needed / 1e9:.2g} GB of {where}; {free / 1e9:.2g} GB are free.", hint
+            f"The model '{model}' needs {needed / 1e9:.2g} GB of {where}; {free / 1e9:.2g} GB are free.", hint
         )
 
 

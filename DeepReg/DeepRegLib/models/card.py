@@ -22,8 +22,13 @@ MAXIMUM_CARD_BYTES = 1_000_000
 """A card is a page of text; anything larger is not one."""
 OUTPUT_UNITS = ("voxels", "mm")
 """Voxels of the model's own working grid, or mm."""
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_NAME = 100
+SAFE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 """Names that are file names on every system, without folders."""
+HASH_DIGITS = 12
+"""Digits of the checksum in the name of a weights file: enough to tell its versions apart."""
+LONGEST_PART = 70
+"""Letters of a model's name in that of its weights, which then is a safe name too."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,33 @@ class ModelCard:
     def to_json(self) -> str:
         """The text of the card file."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def weights_name(model_name: str, sha256: str) -> str:
+    """The file name of weights with this checksum.
+
+    >>> weights_name("lung-small", "0123456789abcdef" * 4)
+    'lung-small-0123456789ab.safetensors'
+    """
+    return f"{model_name[:LONGEST_PART]}-{sha256[:HASH_DIGITS]}.safetensors"
+
+
+def other_weights(path: Path) -> ModelProblem:
+    """The error that says that a file does not have the checksum of the card."""
+    return ModelProblem(
+        f"The weights '{path.name}' are not those of the model card: their checksum (SHA-256) differs.",
+        "The file was changed or not copied completely. Get the model again.",
+    )
+
+
+def safe_name(text: str) -> str:
+    """``text`` made into a name for a model.
+
+    >>> safe_name("Lungs of Ward 3 (new)"), safe_name("Легкие")
+    ('Lungs-of-Ward-3-new', 'model')
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:LONGEST_NAME].rstrip("-._")
+    return name or "model"
 
 
 def read_card(path: Path) -> ModelCard:

@@ -1,4 +1,4 @@
-"""Where models are: beside the program and in folders of the user."""
+"""Where models are: in folders that were named, in the user's own, and beside the program."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ModelProblem
 from .card import CARD_SUFFIX, ModelCard, read_card
+from .user_folder import user_models_folder
 
 BUNDLED_FOLDER = Path(__file__).parents[2] / "Resources" / "Models"
 FOLDERS_VARIABLE = "DEEPREG_MODELS"
@@ -36,9 +37,18 @@ class FoundModels:
 
 
 def model_folders() -> list[Path]:
-    """The folders of ``DEEPREG_MODELS``, then the one beside the program."""
-    given = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
-    return [*(Path(folder) for folder in given if folder), BUNDLED_FOLDER]
+    """The folders of ``DEEPREG_MODELS``, then the user's own, once there is one
+    (:func:`~DeepRegLib.models.user_folder.user_models_folder`), then the one beside the program."""
+    given = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    own = user_models_folder()
+    if own is None or not _is_folder(own) or any(is_same_folder(folder, own) for folder in given):
+        return [*given, BUNDLED_FOLDER]
+    return [*given, own, BUNDLED_FOLDER]
+
+
+def is_same_folder(one: Path, other: Path) -> bool:
+    """Whether both paths mean one folder, whether or not it exists."""
+    return one.expanduser().resolve() == other.expanduser().resolve()
 
 
 def available_models(folders: Sequence[Path] | None = None) -> FoundModels:
@@ -69,14 +79,22 @@ def find_model(name: str, folders: Sequence[Path] | None = None) -> Model:
     damaged = " ".join(str(problem) for problem in found.problems)
     raise ModelProblem(
         f"There is no model '{name}'. Available: {names}." + (f" {damaged}" if damaged else ""),
-        hint=f"Set {FOLDERS_VARIABLE} to the folder with the model card, or choose another method.",
+        hint=f"Import it, set {FOLDERS_VARIABLE} to the folder with its card, or choose another method.",
     )
 
 
 def _card_files(folders: Iterable[Path], problems: list[ModelProblem]) -> Iterable[Path]:
     for folder in folders:
-        if folder.is_dir():
+        if _is_folder(folder):
             # Hidden files are what a killed program left of a card it was writing.
             yield from sorted(path for path in folder.glob(f"*{CARD_SUFFIX}") if not path.name.startswith("."))
         elif folder != BUNDLED_FOLDER:
             problems.append(ModelProblem(f"The folder of models '{folder}' does not exist."))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is there and may be seen: ``Path.is_dir`` raises where a folder above it is locked."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

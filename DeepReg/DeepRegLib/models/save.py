@@ -13,12 +13,9 @@ from torch import nn
 from ..errors import ModelProblem
 from ..files import whole_file
 from .build import build_network
-from .card import CARD_SUFFIX, ModelCard, read_card
+from .card import CARD_SUFFIX, ModelCard, read_card, weights_name
 from .find import Model
 from .weights import check_state
-
-HASH_DIGITS = 12
-"""Digits of the checksum in the name of a weights file: enough to tell its versions apart."""
 
 
 def save_model(folder: Path, card: ModelCard, network: nn.Module) -> Model:
@@ -37,7 +34,7 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> Model:
     check_state(state, expected, f"The weights of '{card.name}'")
     content = save(state)
     digest = hashlib.sha256(content).hexdigest()
-    card = replace(card, weights_file=f"{card.name}-{digest[:HASH_DIGITS]}.safetensors", sha256=digest)
+    card = replace(card, weights_file=weights_name(card.name, digest), sha256=digest)
     model = Model(card, folder)
     card_path = folder / f"{card.name}{CARD_SUFFIX}"
     former = _former_weights(card_path)

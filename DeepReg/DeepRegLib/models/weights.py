@@ -12,6 +12,7 @@ from safetensors.torch import load
 from torch import nn
 
 from ..errors import ModelProblem
+from .card import other_weights
 
 HEADER_BYTES = 10_000_000
 """Room for the header of a weights file; that of a network with thousands of tensors is below one megabyte."""
@@ -36,10 +37,7 @@ def read_weights(path: Path, sha256: str, expected: State) -> dict[str, torch.Te
     content = _read_bytes(path, at_most=sum(t.numel() * t.element_size() for t in expected.values()) + HEADER_BYTES)
     # The bytes that were hashed are the bytes that are used: the file is read once.
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ModelProblem(
-            f"The weights '{path.name}' are not those of the model card: their checksum (SHA-256) differs.",
-            hint="The file was changed or not copied completely. Get the model again.",
-        )
+        raise other_weights(path)
     try:
         state = load(content)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:

@@ -80,7 +80,7 @@ class InputsSection:
 
     def _ask_for_pair(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
-            None, _("Folder with two images, and landmarks or masks if there are any"), ""
+            slicer.util.mainWindow(), _("Folder with two images, and landmarks or masks if there are any"), ""
         )
         if folder:
             self.load_pair(folder)
@@ -109,7 +109,7 @@ class InputsSection:
             self._tell(_("The pair could not be loaded."), repr(error))
 
     def _load_volume(self, side: str) -> None:
-        path = qt.QFileDialog.getOpenFileName(None, _("Load an image"), "", "")
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Load an image"), "", "")
         if not path:
             return
         try:

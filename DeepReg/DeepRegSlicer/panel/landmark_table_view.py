@@ -63,7 +63,7 @@ class LandmarkTableView:
         def fill(start: int, stop: int) -> None:
             for row in range(start, stop):
                 pair = self._rows[row]
-                texts = [self._labels[pair], *(f"{values[pair]:.{SHOWN_DECIMALS}f}" for values in numbers)]
+                texts = [self._labels[pair], *(f"{values[pair]:z.{SHOWN_DECIMALS}f}" for values in numbers)]
                 for column, text in enumerate(texts):
                     item = qt.QTableWidgetItem(text)
                     if column > 0:

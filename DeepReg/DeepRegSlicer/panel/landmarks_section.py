@@ -41,6 +41,7 @@ class LandmarksSection(VTKObservationMixin):
         self._scene = scene
         self._parameters: DeepRegParameters | None = None
         self._inputs: tuple[slicer.vtkMRMLNode | None, ...] = ()
+        self._hidden_points: slicer.vtkMRMLMarkupsNode | None = None
         self._look: tuple[object, ...] = ()
         self._errors: LandmarkErrors | None = None
         self._transform: slicer.vtkMRMLTransformNode | None = None
@@ -75,12 +76,32 @@ class LandmarksSection(VTKObservationMixin):
             else:  # at once: the widgets may be gone a moment later
                 self._stop()
                 self._show_nothing(_("Choose fixed and moving landmarks under Inputs to measure the result."))
+        self._show_moving_points()
         look = (
             () if parameters is None else (parameters.showErrorVectors, parameters.showBefore, parameters.fixedVolume)
         )
         if look != self._look:
             self._look = look
             self._show_arrows()
+
+    def _show_moving_points(self) -> None:
+        """Moving landmarks lie where they were clicked, in the moving image as it was: over the warped image they would
+        look like errors. They are hidden while that is shown, unless they hang under a transform themselves."""
+        parameters = self._parameters
+        points = parameters.movingLandmarks if parameters is not None else None
+        hidden = (
+            points is not None
+            and _result_of(parameters) is not None
+            and not parameters.showBefore
+            and points.GetParentTransformNode() is None
+        )
+        if hidden and points is not self._hidden_points:
+            self._hidden_points = points
+            points.SetDisplayVisibility(False)
+        elif not hidden and self._hidden_points is not None:
+            if self._scene.IsNodePresent(self._hidden_points):
+                self._hidden_points.SetDisplayVisibility(True)
+            self._hidden_points = None
 
     def _chosen_inputs(self) -> tuple[slicer.vtkMRMLNode | None, ...]:
         """Fixed list, moving list, transform, moving and fixed image; nothing while a list is missing."""
@@ -211,7 +232,7 @@ class LandmarksSection(VTKObservationMixin):
         if self._errors is None:
             return
         name = qt.QFileDialog.getSaveFileName(
-            None, _("Save the landmark errors"), "landmark errors.csv", _("Table") + " (*.csv)"
+            slicer.util.mainWindow(), _("Save the landmark errors"), "landmark errors.csv", _("Table") + " (*.csv)"
         )
         if not name:
             return
@@ -225,9 +246,8 @@ class LandmarksSection(VTKObservationMixin):
         """Ask for a file and choose what it holds."""
         if self._parameters is None:
             return
-        name = qt.QFileDialog.getOpenFileName(
-            None, _("Load landmarks"), "", _("Landmarks") + f" ({LANDMARK_FILES});;" + _("All files") + " (*)"
-        )
+        kinds = _("Landmarks") + f" ({LANDMARK_FILES});;" + _("All files") + " (*)"
+        name = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Load landmarks"), "", kinds)
         if not name:
             return
         try:

@@ -82,7 +82,9 @@ class ResultSection:
         self._ui.controlPointsButton.visible = bool(transform) and control_points_of(transform) is not None
 
     def _report(self) -> None:
-        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder for the report and all files of the result"), "")
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Folder for the report and all files of the result"), ""
+        )
         if folder:
             self._write_report(Path(folder))
 

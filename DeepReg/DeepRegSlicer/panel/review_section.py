@@ -128,7 +128,7 @@ class ReviewSection:
             ui.gridButton,
             ui.glyphButton,
             ui.contourButton,
-            ui.threeDButton,
+            ui.threeDCheckBox,
             ui.overlaySelector,
             ui.foldingButton,
             ui.linkedCrosshairCheckBox,
@@ -155,8 +155,10 @@ class ReviewSection:
             table.resizeColumnsToContents()
             table.resizeRowsToContents()
             seen = min(len(rows), TABLE_ROWS_SEEN)
-            height = table.rowHeight(0) * seen + table.horizontalHeader().height + 2 * table.frameWidth
+            heads, bar = table.horizontalHeader().sizeHint().height(), table.horizontalScrollBar().sizeHint().height()
+            height = table.rowHeight(0) * seen + heads + bar + 2 * table.frameWidth
             table.setMinimumHeight(height)
+            table.setMaximumHeight(height)
 
     def _show_error(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, DeepRegError) else repr(error)
@@ -202,8 +204,8 @@ def legend_title(overlay: str, shift_mm: float) -> str:
 
 
 def table_titles() -> list[str]:
-    """Columns of the segment table."""
-    return [_("Segment"), _("Mean (mm)"), _("Max (mm)"), _("Jacobian"), _("Volume (%)"), _("Folding")]
+    """Columns of the segment table, on two lines so that they fit into a narrow panel."""
+    return [_("Segment"), _("Mean\n(mm)"), _("Max\n(mm)"), _("Volume\n(%)"), _("Folding\n(voxels)"), _("Jacobian")]
 
 
 def table_texts(row: SegmentMeasures) -> list[str]:
@@ -212,7 +214,7 @@ def table_texts(row: SegmentMeasures) -> list[str]:
         row.name,
         f"{row.mean_displacement_mm:.1f}",
         f"{row.largest_displacement_mm:.1f}",
-        f"{row.mean_jacobian:.2f}",
         f"{row.volume_change_percent:+.0f}",
         str(row.folded_voxels),
+        f"{row.mean_jacobian:.2f}",
     ]

@@ -19,6 +19,7 @@ class RunSection:
         self._ui = ui
         self._on_register = on_register
         self._on_cancel = on_cancel
+        self._message = ""
         self._details = ""
         self._missing = ""
         self._state = "idle"
@@ -48,32 +49,39 @@ class RunSection:
         left = ""
         if seconds_left is not None and seconds_left > SECONDS_SHOWN_FROM:
             left = " " + _("(about {seconds} s left)").format(seconds=max(1, round(seconds_left)))
-        self._ui.statusLabel.text = f"{stage}...{left}"
+        self.tell(f"{stage}...{left}")
 
     def show_cancelling(self) -> None:
         self._state = "cancelling"
         self._ui.registerButton.enabled = False
-        self._ui.statusLabel.text = _("Cancelling...")
+        self.tell(_("Cancelling..."))
 
     def show_idle(self, sentences: Sequence[str] = (), details: str = "") -> None:
         """The end of a run: what it came to, one sentence a line; details behind a button."""
         self._state = "idle"
         self._ui.progressBar.visible = False
+        self._message, self._details = "\n".join(sentences), details
         self._show_idle()
-        self.tell("\n".join(sentences), details)
 
     def tell(self, text: str, details: str = "") -> None:
         """Show a message below the button."""
-        self._details = details
+        self._message, self._details = text, details
+        self._show_text()
+
+    def _show_text(self) -> None:
+        """The message, and while nothing runs what is missing: nobody looks for it in the tool tip of a grey button."""
+        sentences = (self._message, self._missing if self._state == "idle" else "")
+        text = "\n".join(filter(None, sentences))
         self._ui.statusLabel.text = text
         self._ui.statusLabel.visible = bool(text)
-        self._ui.detailsButton.visible = bool(details)
+        self._ui.detailsButton.visible = bool(self._details)
 
     def _show_idle(self) -> None:
         button = self._ui.registerButton
         button.text = _("Register")
         button.enabled = not self._missing
         button.toolTip = self._missing or _("Find how the moving image has to be deformed to fit the fixed one.")
+        self._show_text()
 
     def _clicked(self) -> None:
         if self._state == "idle":
@@ -82,4 +90,4 @@ class RunSection:
             self._on_cancel()
 
     def _show_details(self) -> None:
-        slicer.util.infoDisplay(self._ui.statusLabel.text, windowTitle=_("Details"), detailedText=self._details)
+        slicer.util.infoDisplay(self._message, windowTitle=_("Details"), detailedText=self._details)
