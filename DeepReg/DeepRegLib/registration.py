@@ -20,7 +20,7 @@ from .images.geometry import Geometry
 from .images.region import Region, find_region
 from .images.volume import Volume
 from .inputs import Inputs, check_memory, read_inputs
-from .methods.automatic import AUTO, choose_method
+from .methods.automatic import AUTO, NETWORK_ALONE, choose_method
 from .methods.interface import Method
 from .methods.pair import Pair
 from .methods.prealign import check_overlap, prealign, prealigned, with_contrast_found
@@ -78,8 +78,9 @@ def register(
     the same seed, threads and machine give the same field.
 
     ``prealignment`` "none" trusts the positions that the images have. ``similarity`` says what is compared: brightness
-    ("intensity") for two scans of one kind, "structure" for different kinds; "auto" finds out. Without ``refine`` the
-    field is what the method proposes (the pre-alignment alone, for a method that proposes nothing).
+    ("intensity") for two scans of one kind, "structure" for different kinds; "auto" finds out. Without ``refine``, and
+    with a network in the quality "fast", the field is what the method proposes (the pre-alignment alone, for a method
+    that proposes nothing).
     ``field_spacing_mm`` keeps the field on voxels of about that size, if the image has finer ones.
 
     Raises :class:`~DeepRegLib.errors.BadInput` and its siblings before work starts,
@@ -100,9 +101,10 @@ def register(
             raise BadInput(f"There is no {what} '{word}'. Available: {', '.join(words)}.")
     if field_spacing_mm is not None and not field_spacing_mm > 0:
         raise BadInput("The spacing of the field must be a positive number of millimetres.")
-    wishes = _Wishes(prealignment, similarity, refine, field_spacing_mm)
     torch_device = choose_device(device)
-    chosen, warnings = choose_method(method, torch_device)
+    chosen, warnings = choose_method(method, torch_device, quality)
+    refine = refine and not (quality == NETWORK_ALONE and chosen.model is not None)
+    wishes = _Wishes(prealignment, similarity, refine, field_spacing_mm)
     stages = Stages(progress, cancelled)
     with working_threads(threads) as used_threads, kept_memory(), torch.inference_mode():
         with stages.stage("read"):

@@ -1,4 +1,4 @@
-"""Two methods compared on one landmark pair: the numbers, the words, the table, cancelling, and what cannot be compared."""
+"""Two methods compared on one landmark pair: numbers, words, the table, cancelling, and what cannot be compared."""
 
 from __future__ import annotations
 
@@ -190,12 +190,31 @@ def test_what_cannot_be_compared_is_said_and_the_button_waits(bench, pair) -> No
     bench.section.update(p)
     assert not button.enabled and "landmarks" in label.text
     p.compareMovingLandmarks = landmarks
+    landmarks.SetFixedNumberOfControlPoints(False)
     landmarks.RemoveNthControlPoint(0)
     bench.section.update(p)
-    assert (not button.enabled and "partner" in label.text) or "pairs" in label.text
+    assert not button.enabled and "partner" in label.text
     p.compareMoving = p.compareFixed
     bench.section.update(p)
     assert not button.enabled and "Choose two different images" in label.text
+
+
+def test_what_is_found_while_the_section_is_closed_is_seen_when_it_is_opened(bench, pair, spin) -> None:
+    bench.ui.compareButton.click()
+    bench.ui.compareSection.collapsed = True
+    give(started(bench, spin, 1), SHIFTS[0])
+    give(started(bench, spin, 2), SHIFTS[1])
+    spin(lambda: not bench.section.compare.running)
+    bench.ui.compareSection.collapsed = False
+    assert not bench.ui.compareTable.isHidden() and bench.ui.compareProgressBar.isHidden()
+
+
+def test_landmarks_that_change_before_the_click_are_told(bench, pair) -> None:
+    landmarks = bench.parameters.compareMovingLandmarks
+    landmarks.SetFixedNumberOfControlPoints(False)
+    landmarks.RemoveNthControlPoint(0)
+    bench.ui.compareButton.click()
+    assert "partner" in bench.ui.compareLabel.text and not bench.processes and not bench.section.compare.running
 
 
 def test_closing_the_scene_ends_the_comparison(bench, pair, spin) -> None:

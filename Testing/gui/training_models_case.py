@@ -61,6 +61,7 @@ def bench(host, scene, own):
     parameters = DeepRegTrainParameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
     tag = parameters.connectGui(ui)
     section.connect()
+    ui.modelsSection.collapsed = ui.compareSection.collapsed = False
     section.update(parameters)
     section.enter()
     yield SimpleNamespace(

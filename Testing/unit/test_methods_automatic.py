@@ -145,3 +145,10 @@ def test_listing_methods_and_their_models_brings_no_torch(models):
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_a_quick_look_is_left_to_the_solver_even_when_a_model_is_installed(models):
+    install(models, measured(CARD, before=8.0, after=0.5))
+    assert choose_method("auto", CPU)[0].name == CARD.name
+    method, warnings = choose_method("auto", CPU, "fast")
+    assert (method.name, warnings) == (SOLVER, [])

@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 AUTO = "auto"
 SOLVER_ALONE = "lucas-kanade"
 """Needs no model."""
+NETWORK_ALONE = "fast"
+"""In this quality a network that is asked for works alone, in one go; in the others the solver refines its answer."""
 LANDMARK_MEASURE = "target registration error"
 """Measures that begin like this are compared between models; the less of it is left, the better."""
 
 
-def choose_method(name: str, device: torch.device) -> tuple[Method, list[str]]:
+def choose_method(name: str, device: torch.device, quality: str = "balanced") -> tuple[Method, list[str]]:
     """The method to run on ``device`` and what there is to say about the choice, in sentences.
 
     ``name`` is that of a method; that of a kind of network means its best installed model. "auto" is the best model
-    that works here, else the solver alone. Raises :class:`~DeepRegLib.errors.BadInput` for an unknown name,
+    that works here, whose start the solver makes exact; without one, and in the quality "fast", it is the solver alone,
+    which in the benchmark is quicker and more exact than any network alone. Raises :class:`~DeepRegLib.errors.BadInput` for an unknown name,
     :class:`~DeepRegLib.errors.ModelProblem` and :class:`~DeepRegLib.errors.OutOfMemory` when the method that was asked
     for cannot work.
     """
     if name == AUTO:
-        return _best_that_works(device)
+        return (method_named(SOLVER_ALONE), []) if quality == NETWORK_ALONE else _best_that_works(device)
     method = available_methods().get(name) or _best_of_kind(name) or method_named(name)
     method.check(device)
     return method, []

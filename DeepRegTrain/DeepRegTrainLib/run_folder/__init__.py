@@ -1,0 +1,1 @@
+"""The folder that is the whole truth of a training run: settings, data, checkpoints, numbers, pictures."""
