@@ -12,7 +12,7 @@ from DeepRegLib.errors import BadInput, Cancelled, OutputProblem
 from .distributed import Group
 from .pairs.prefetched import Prefetched
 from .pairs.training_pair import TrainingPair
-from .run_folder.checkpoint import full_disk, read_last_checkpoint, restore, state_of, write_checkpoint
+from .run_folder.checkpoint import Checkpoint, full_disk, read_last_checkpoint, restore, state_of, write_checkpoint
 from .run_folder.layout import RunFolder
 from .run_folder.status import FAILED, FINISHED, STOPPED, TRAINING, VALIDATING, Status, StatusFile, words_for
 from .run_folder.tables import Table
@@ -142,7 +142,10 @@ class TrainingRun:
             with self._disk_may_be_full():
                 found = self._validators.run(self._steps, done, self._validation)
             if found is not None:
-                self._best = found if self._best is None else min(found, self._best)
+                if self._best is None or found < self._best:
+                    self._best = found
+                    with self._disk_may_be_full():
+                        write_checkpoint(self._run.best, self._state(done), kept=1)
                 self._run.note(f"Step {done}: validation error {found:.3f} mm")
             self._say(TRAINING, best_error_mm=self._best)
         self._group.wait()
@@ -161,16 +164,18 @@ class TrainingRun:
 
     def _save(self, done: int) -> None:
         if self._group.is_first:
-            numbers = {
-                "seconds": self._seconds(),
-                "best_error_mm": self._best,
-                "window": self._window.to_dict(),
-                "steps": self._steps.state(),
-            }
-            state = state_of(done, self._steps.network, self._steps.optimiser, self._steps.average, numbers)
             with self._disk_may_be_full():
-                write_checkpoint(self._run.checkpoints, state)
+                write_checkpoint(self._run.checkpoints, self._state(done))
         self._saved_step, self._saved_at = done, time.perf_counter()
+
+    def _state(self, done: int) -> Checkpoint:
+        numbers = {
+            "seconds": self._seconds(),
+            "best_error_mm": self._best,
+            "window": self._window.to_dict(),
+            "steps": self._steps.state(),
+        }
+        return state_of(done, self._steps.network, self._steps.optimiser, self._steps.average, numbers)
 
     def _resume(self) -> int:
         """Bring everything to the last state; gives its step. A new run gets the state of step 0."""

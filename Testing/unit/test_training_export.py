@@ -17,15 +17,17 @@ from DeepRegLib.models.load import load_network
 from DeepRegLib.phantom import make_phantom, write_pair
 from DeepRegLib.registration import register
 from DeepRegTrainLib.dry_run import dry_run, duration
-from DeepRegTrainLib.export import ExportOptions, export
+from DeepRegTrainLib.export import ERROR_MEASURE, ExportOptions, export
 from DeepRegTrainLib.losses.transformer import pulled
 from DeepRegTrainLib.pictures import picture_of
+from DeepRegTrainLib.run_folder.checkpoint import read_last_checkpoint, write_checkpoint
 from DeepRegTrainLib.run_folder.layout import RunFolder
 from DeepRegTrainLib.run_folder.tables import Table
 from DeepRegTrainLib.settings import Settings
 from DeepRegTrainLib.start import begin, open_run
 from DeepRegTrainLib.validation import COLUMNS, averaged_weights, folding_percent
 from model_cases import only_folder_of_models
+from safetensors.torch import load_file
 from training_cases import CPU, SMALL, Shapes, shapes_for, small, steps_of, tensors_of
 
 SIZE = (64, 56, 56)
@@ -108,8 +110,8 @@ def test_the_card_holds_the_last_validation_with_its_controls(tmp_path: Path, sc
     rows = Table(run.validation, COLUMNS).rows()
     assert [row["step"] for row in rows] == ["2"] * 3 + ["4"] * 3
     assert [row["data"] for row in rows[:3]] == ["held-out pair 1", "held-out pair 2", "landmarks of phantom"]
-    card = export(run, tmp_path / "models", ExportOptions(name="m")).card
-    errors = {row.data: row for row in card.validation if row.measure == "mean error, mm"}
+    card = export(run, tmp_path / "models", ExportOptions(name="m", last=True)).card
+    errors = {row.data: row for row in card.validation if row.measure == ERROR_MEASURE}
     synthetic = errors["2 held-out synthetic pairs"]
     assert synthetic.after == pytest.approx(np.mean([float(row["error_mm"]) for row in rows[3:5]]), abs=1e-3)
     assert synthetic.before == pytest.approx(np.mean([float(row["zero_mm"]) for row in rows[3:5]]), abs=1e-3)
@@ -204,3 +206,20 @@ def test_the_picture_shows_no_difference_where_the_field_is_true() -> None:
     before, after = (np.abs(picture[:, k * (tile + 2) : k * (tile + 2) + tile].astype(float) - 127) for k in (2, 3))
     assert after.max() <= 1 < before.max()
     assert picture.dtype == np.uint8 and picture.shape[0] == tile
+
+
+def test_the_best_state_is_exported_and_the_last_one_on_request(tmp_path: Path, scans: Path) -> None:
+    """The network is spoiled after its validation: users still get what was best before."""
+    run = trained(tmp_path / "run", scans, small("vgg_grid", steps=6))
+    best, last = (read_last_checkpoint(folder)[0] for folder in (run.best, run.checkpoints))
+    assert best is not None and last is not None
+    zeros = {name: torch.zeros_like(t) if t.is_floating_point() else t for name, t in last.tensors.items()}
+    write_checkpoint(run.checkpoints, dataclasses.replace(last, tensors=zeros))
+    of_best = export(run, tmp_path / "best")
+    of_last = export(run, tmp_path / "last", ExportOptions(last=True))
+    assert of_best.card.steps == best.step and of_last.card.steps == last.step
+    largest = {
+        name: max(float(t.abs().max()) for n, t in load_file(model.weights).items() if n.endswith("weight"))
+        for name, model in (("best", of_best), ("last", of_last))
+    }
+    assert largest["best"] > 0 and largest["last"] == 0

@@ -26,8 +26,9 @@ def choose_method(name: str, device: torch.device, quality: str = "balanced") ->
 
     ``name`` is that of a method; that of a kind of network means its best installed model. "auto" is the best model
     that works here, whose start the solver makes exact; without one, and in the quality "fast", it is the solver alone,
-    which in the benchmark is quicker and more exact than any network alone. Raises :class:`~DeepRegLib.errors.BadInput` for an unknown name,
-    :class:`~DeepRegLib.errors.ModelProblem` and :class:`~DeepRegLib.errors.OutOfMemory` when the method that was asked
+    which in the benchmark is quicker and more exact than any network alone.
+
+    Raises :class:`~DeepRegLib.errors.BadInput` for an unknown name, :class:`~DeepRegLib.errors.ModelProblem` and :class:`~DeepRegLib.errors.OutOfMemory` when the method that was asked
     for cannot work.
     """
     if name == AUTO:

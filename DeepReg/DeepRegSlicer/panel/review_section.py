@@ -21,6 +21,8 @@ from ..segment_measures import SegmentMeasures
 FLICKER_MS = 333
 """Each image is seen for a third of a second: one and a half changes back and forth in a second, as the eye likes it
 and far below what is dangerous to people with photosensitive epilepsy (3 Hz)."""
+ROWS_OF_TITLES = 2.6
+"""Height of two-line titles and a scroll bar, in rows (size hints are methods here and properties there)."""
 TABLE_ROWS_SEEN = 8
 NOT_MEASURED = "-"
 
@@ -155,10 +157,9 @@ class ReviewSection:
             table.resizeColumnsToContents()
             table.resizeRowsToContents()
             seen = min(len(rows), TABLE_ROWS_SEEN)
-            heads, bar = table.horizontalHeader().sizeHint().height(), table.horizontalScrollBar().sizeHint().height()
-            height = table.rowHeight(0) * seen + heads + bar + 2 * table.frameWidth
-            table.setMinimumHeight(height)
-            table.setMaximumHeight(height)
+            height = table.rowHeight(0) * (seen + ROWS_OF_TITLES) + 2 * table.frameWidth
+            table.setMinimumHeight(int(height))
+            table.setMaximumHeight(int(height))
 
     def _show_error(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, DeepRegError) else repr(error)

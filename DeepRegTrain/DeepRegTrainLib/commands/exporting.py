@@ -25,6 +25,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("--description", metavar="TEXT", default="", help="one line for people")
     parser.add_argument("--licence", metavar="NAME", default="", help="of the weights (default: Apache-2.0)")
     parser.add_argument("--half", action="store_true", help="half precision: half the size")
+    parser.add_argument("--last", action="store_true", help="the last state instead of the best")
     parser.add_argument("--json", action="store_true", help="print the card as one JSON object")
     parser.set_defaults(run=run_export)
 
@@ -35,7 +36,9 @@ def run_export(arguments: Namespace) -> Answer:
     from ..run_folder.layout import RunFolder
 
     given = {name: getattr(arguments, name) for name in ("name", "description", "licence") if getattr(arguments, name)}
-    model = export(RunFolder(arguments.folder), output, ExportOptions(**given, half=arguments.half))
+    model = export(
+        RunFolder(arguments.folder), output, ExportOptions(**given, half=arguments.half, last=arguments.last)
+    )
     card = model.card
     size = model.weights.stat().st_size / 1e6
     lines = [f"The model '{card.name}' ({size:.1f} MB, {card.steps} steps) is in {model.folder}."]

@@ -40,8 +40,8 @@ class Checkpoint:
     numbers: dict[str, Any]
 
 
-def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint`` and remove all but the last :data:`KEPT`. Raises
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, kept: int = KEPT) -> None:
+    """Write ``checkpoint`` and remove all but the last ``kept``. Raises
     :class:`~DeepRegLib.errors.OutputProblem` when there is no room; all earlier states stay then."""
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()})
     weights, index = _files(folder, checkpoint.step)
@@ -57,7 +57,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "numbers": checkpoint.numbers,
     }
     write_json(index, record)
-    for step in _steps(folder)[:-KEPT]:
+    for step in _steps(folder)[:-kept]:
         for file in reversed(_files(folder, step)):
             with contextlib.suppress(OSError):
                 file.unlink()

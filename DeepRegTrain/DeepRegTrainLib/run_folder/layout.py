@@ -22,7 +22,7 @@ class RunFolder:
 
     * ``config.json``: settings, seed, versions, hardware; written once
     * ``data.json``: the scans with checksums, patients and who is held out; written once
-    * ``checkpoints/``: the last two states
+    * ``checkpoints/``: the last two states; ``best/``: that of the smallest validation error
     * ``metrics.csv``, ``validation.csv``: numbers by step
     * ``status.json``: how far it is, for whoever watches
     * ``log.txt``, ``pictures/``
@@ -35,6 +35,7 @@ class RunFolder:
         self.config = self.path / CONFIG
         self.data = self.path / "data.json"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
         self.metrics = self.path / "metrics.csv"
         self.validation = self.path / "validation.csv"
         self.controls = self.path / "controls.json"
@@ -63,14 +64,14 @@ class RunFolder:
     def create(self) -> None:
         """Make the folders. Raises :class:`~DeepRegLib.errors.OutputProblem`."""
         try:
-            for folder in (self.path, self.checkpoints, self.pictures):
+            for folder in (self.path, self.checkpoints, self.best, self.pictures):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputProblem(f"The folder '{self.path}' cannot be made: {error.strerror}.") from error
 
     def remove_unfinished(self) -> None:
         """Remove what a killed process was writing. To be called by the holder of the lock."""
-        for folder in (self.path, self.checkpoints, self.pictures, self.model):
+        for folder in (self.path, self.checkpoints, self.best, self.pictures, self.model):
             for file in folder.glob(f".*{UNFINISHED}*"):
                 with contextlib.suppress(OSError):
                     file.unlink()
