@@ -78,7 +78,7 @@ def errors(points, shift) -> np.ndarray:
 
 def test_the_solver_alone_and_a_model_are_offered(bench, pair) -> None:
     first = bench.ui.firstModelSelector
-    assert [first.itemText(k) for k in range(first.count)] == ["the solver alone", "lung-small"]
+    assert [first.itemText(k) for k in range(first.count)] == ["The solver alone", "lung-small"]
     assert (first.currentIndex, bench.ui.secondModelSelector.currentIndex) == (0, 1)
     assert bench.ui.compareButton.enabled and not bench.ui.compareLabel.text
 
@@ -100,11 +100,11 @@ def test_the_words_say_which_is_better_and_by_how_much(bench, pair, spin) -> Non
     compare(bench, spin, folding=0.25, seconds=5.5)
     text = bench.ui.compareLabel.text
     means = [errors(pair, shift).mean() for shift in SHIFTS]
-    assert f"Lung-small leaves a mean error of {means[1]:.2f} mm instead of {means[0]:.2f} mm" in text
+    assert f"The mean error with lung-small is {means[1]:.2f} mm instead of {means[0]:.2f} mm" in text
     closer = (errors(pair, SHIFTS[1]) < errors(pair, SHIFTS[0]) - 0.05).sum()
     assert f"{closer} with lung-small" in text
     assert "lung-small folds in 0.25 %" in text and "more alike after lung-small" in text
-    assert "The solver alone took 2.0 s, lung-small 5.5 s" in text
+    assert "Time: 2.0 s with the solver alone, 5.5 s with lung-small." in text
 
 
 def test_both_get_the_same_pair_and_each_its_method(bench, pair, spin) -> None:
@@ -146,7 +146,7 @@ def test_a_second_comparison_fills_the_same_table(bench, pair, spin) -> None:
 
     compare(bench, spin)
     bench.processes.clear()
-    choose(bench, "lung-small", "the solver alone")
+    choose(bench, "lung-small", "The solver alone")
     compare(bench, spin)
     tables = slicer.util.getNodesByClass("vtkMRMLTableNode")
     assert len(tables) == 1 and tables[0].GetTable().GetColumnName(2) == "lung-small"
@@ -184,7 +184,7 @@ def test_what_cannot_be_compared_is_said_and_the_button_waits(bench, pair) -> No
     p, button, label = bench.parameters, bench.ui.compareButton, bench.ui.compareLabel
     choose(bench, "lung-small", "lung-small")
     assert not button.enabled and "same" in label.text
-    choose(bench, "the solver alone", "lung-small")
+    choose(bench, "The solver alone", "lung-small")
     assert button.enabled
     landmarks, p.compareMovingLandmarks = p.compareMovingLandmarks, None
     bench.section.update(p)
@@ -225,14 +225,14 @@ def test_closing_the_scene_ends_the_comparison(bench, pair, spin) -> None:
 
 
 def test_a_model_that_came_is_offered_and_the_choice_stays(bench, pair, own) -> None:
-    choose(bench, "lung-small", "the solver alone")
+    choose(bench, "lung-small", "The solver alone")
     made(own, replace(CARD, name="a-new-one"))
     bench.section.enter()
     first, second = bench.ui.firstModelSelector, bench.ui.secondModelSelector
     assert first.count == 3
     assert (first.itemText(first.currentIndex), second.itemText(second.currentIndex)) == (
         "lung-small",
-        "the solver alone",
+        "The solver alone",
     )
 
 

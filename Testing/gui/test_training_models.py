@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +56,7 @@ def test_a_row_says_method_error_licences_size_and_place(bench, own) -> None:
     assert float(row[SIZE]) == pytest.approx(weights.stat().st_size / 1e6, abs=0.05)
     assert row[PLACE] == "yours"
     assert "landmarks of lung_4dct" in bench.ui.modelTable.item(0, ERROR).toolTip()
+    assert str(own) in bench.ui.modelTable.item(0, PLACE).toolTip()
 
 
 def test_the_card_is_text_to_read(bench, own) -> None:
@@ -63,7 +66,7 @@ def test_the_card_is_text_to_read(bench, own) -> None:
     text = bench.ui.cardLabel.text
     for words in (
         *("Breathing of lungs", "LIDC-IDRI: 5 scans, CC BY 3.0", "Phantoms: 1 scan, Apache-2.0"),
-        *("15000 steps in 1.5 h on one GPU", "16 x 16 x 16 voxels, HU", "8.04 → 2.44", str(own)),
+        *("15000 steps in 1.5 h on one GPU", "16 x 16 x 16 voxels, HU", "error, mm: 8.04\u00a0→\u00a02.44"),
     ):
         assert words in text, words
     assert bench.section._row.model.card.sha256 in text.replace("<br>", "")
@@ -305,6 +308,34 @@ def test_a_real_process_takes_a_model_in_and_refuses_a_damaged_one(bench, own, t
     spin(lambda: bench.ui.importButton.enabled, 120)
     assert "checksum" in bench.ui.modelMessageLabel.text
     assert bench.ui.modelTable.rowCount == 1
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory) -> Path:
+    """A run of six steps; nobody changes it."""
+    from DeepRegLib.images.read import write_volume
+    from DeepRegLib.phantom import make_phantom
+
+    scans, run = tmp_path_factory.mktemp("scans"), tmp_path_factory.mktemp("runs") / "my run"
+    write_volume(make_phantom((64, 56, 56), seed=0).fixed, scans / "person-a.nii.gz")
+    words = ["train", "--data", scans, "--output", run, "--steps", "6", "--network", "unet", "--size", "16"]
+    words += ["--set", 'arguments={"base":2,"levels":2}', "--set", "validation_pairs=1", "--threads", "1"]
+    command = [sys.executable, "-m", "DeepRegTrainLib", *map(str, words)]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    return run
+
+
+def test_a_real_run_becomes_a_method_of_deepreg_with_one_click(bench, own, finished_run, spin) -> None:
+    from DeepRegLib.methods.interface import available_methods
+    from DeepRegSlicer.background_process import QtProcess
+
+    bench.section.new_process = QtProcess
+    bench.runs.append(finished_run)
+    bench.ui.useButton.click()
+    spin(lambda: bench.ui.useButton.enabled, 120)
+    assert shown(bench, 0)[NAME] == "my-run", bench.ui.modelMessageLabel.text
+    assert "→" in shown(bench, 0)[ERROR] and "6 steps" in bench.ui.cardLabel.text
+    assert "my-run" in available_methods()
 
 
 def _beat(ticks: list[float]) -> object:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from DeepRegLib.errors import BadInput
 from DeepRegLib.networks import matching_level
-from DeepRegLib.networks.coarse_to_fine import cell_indices, corrected, finer, sample_at, warped
+from DeepRegLib.networks.coarse_to_fine import cell_indices, corrected, finer, sample_at, smoothed, trust, warped
 from DeepRegLib.networks.correspondence import CorrespondenceNetwork
 from DeepRegLib.networks.correspondence_input import image_channels
 from DeepRegLib.networks.cost_volume import candidate_offsets, cost_volume, cost_volume_by_unfolding, surroundings
@@ -64,6 +64,28 @@ def test_the_expected_offset_is_the_mean_of_the_candidates():
     torch.testing.assert_close(expected_offset(likely, 2), expected, atol=1e-6, rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert expected_offset(likely, 2).dtype == torch.float32
+
+
+def test_smoothing_keeps_a_constant_and_goes_on_from_inside_the_region():
+    region = torch.zeros(1, 1, 16, 16, 24)
+    region[..., :12] = 1.0
+    field = torch.where(region > 0, 2.0, -7.0).expand(1, 3, -1, -1, -1)
+    weight = trust(region)
+    smooth = smoothed(field, weight, 3)
+    # Deep inside nothing changes, and the other side of the border is not mixed in.
+    torch.testing.assert_close(smooth[..., :8], field[..., :8], atol=1e-3, rtol=0)
+    assert smooth[..., 8:14].min() > 1.9
+    torch.testing.assert_close(smooth[..., 17:], field[..., 17:], atol=1e-3, rtol=0)
+    assert weight[..., :8].min() > 0.99 and weight[..., 11].max() < 0.2 and weight[..., 12:].max() < 1e-3
+
+
+def test_a_pass_of_smoothing_has_a_variance_of_two_thirds():
+    point = torch.zeros(1, 3, 21, 21, 21)
+    point[..., 10, 10, 10] = 1.0
+    smooth = smoothed(point, torch.ones(1, 1, 21, 21, 21), 3)[0, 0]
+    along = smooth.sum((0, 1))
+    offsets = torch.arange(21.0) - 10
+    torch.testing.assert_close((along * offsets**2).sum() / along.sum(), torch.tensor(2.0))
 
 
 def test_surroundings_are_cropped_or_continued_with_zeros():

@@ -25,7 +25,7 @@ REGION_MARGIN_MM = 12.0
 MOVING_MARGIN_MM = 24.0
 """How much further it sees of the moving image: what breathing brings from beyond the box."""
 COARSE_LEVELS = 2
-SHARES = (0.4, 0.5, 0.65)
+SHARES = (0.3, 0.35, 0.45)
 """Share of the time that is over when the images are ready, and after each of the coarse levels."""
 BYTES_PER_VOXEL = 650
 """Working memory for each voxel of the moving image, measured on a whole chest in single precision."""

@@ -45,3 +45,36 @@ def corrected(field: torch.Tensor, correction: torch.Tensor, cell: int) -> torch
     """
     index = cell_indices(field.shape[2:], field.device) + correction.detach() / cell
     return correction + sample_at(field, index, "border")
+
+
+BORDER_VOXELS = 7
+"""Width of the box in which a voxel's surroundings are counted: trust falls off over half of it."""
+LEAST_TRUST = 0.05
+FOREIGN_TRUST = 1e-4
+"""Outside the region the field goes on from inside; this much keeps it defined far away."""
+
+
+def trust(region: torch.Tensor) -> torch.Tensor:
+    """How far the field at a voxel speaks for its surroundings, from the share of it in the region, (1, 1, z, y, x):
+    fully some voxels inside the border, hardly at the border, where the matching also sees what the organ slides along,
+    and not at all outside."""
+    inside = functional.avg_pool3d(region, BORDER_VOXELS, 1, BORDER_VOXELS // 2, count_include_pad=False)
+    return region * (2 * inside - 1).clamp(LEAST_TRUST, 1) + FOREIGN_TRUST
+
+
+def smoothed(field: torch.Tensor, weight: torch.Tensor, passes: int) -> torch.Tensor:
+    """The field, averaged with its surroundings by ``weight`` (:func:`trust`); the variance of the window is two thirds
+    of a voxel squared a pass. Beyond a sliding border the field of the inside goes on."""
+    both = torch.cat([field * weight, weight], 1).float()
+    with torch.autocast(field.device.type, enabled=False):
+        along_z, along_y, along_x = (_averaging(n, passes, field.device) for n in both.shape[2:])
+        both = along_y @ (both @ along_x)
+        both = (along_z @ both.flatten(3)).view_as(both)
+    return both[:, :3] / both[:, 3:]
+
+
+def _averaging(length: int, passes: int, device: torch.device) -> torch.Tensor:
+    """The symmetric matrix that averages each of ``length`` voxels with its two neighbours, ``passes`` times; zeros
+    beyond the border."""
+    near = torch.ones(length, length, device=device).triu(-1).tril(1) / 3
+    return torch.linalg.matrix_power(near, passes)

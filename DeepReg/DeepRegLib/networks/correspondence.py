@@ -8,14 +8,14 @@ warps the moving image itself, describes it again and corrects the field; it can
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ..errors import BadInput
-from .coarse_to_fine import corrected, finer, warped
+from .coarse_to_fine import corrected, finer, smoothed, trust, warped
 from .correspondence_input import INPUT_CHANNELS
 from .cost_volume import surroundings
 from .layers import COMPONENTS
@@ -25,8 +25,10 @@ CELLS = (4, 2)
 """Voxels along a cell of the two coarse levels."""
 CONTEXT = 24
 """Channels that a level passes on to the next."""
-FINE_APPLICATIONS = 2
-"""How often the finest level is applied; a third time gains next to nothing."""
+FINE_APPLICATIONS = 4
+"""How often the finest level is applied, the field being smoothed in between."""
+FIRST_SMOOTHING, SMOOTHING = 6, 3
+"""Passes over the field of the 6 mm level and after each application of the finest: windows of 6 and 4 mm."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,12 @@ class CorrespondenceNetwork(nn.Module):
         margin = self.check(fixed, moving, region)
         for estimate in self.coarse(fixed, moving, region):
             yield estimate
+        weight, described = trust(region), self.describe3(fixed)
         estimate = at_full_resolution(estimate)
+        estimate = replace(estimate, field=smoothed(estimate.field, weight, FIRST_SMOOTHING))
         for _ in range(applications):
-            estimate = self.fine(fixed, warped(moving, estimate.field, 1, margin), region, estimate)
+            estimate = self.fine(described, warped(moving, estimate.field, 1, margin), region, estimate)
+            estimate = replace(estimate, field=smoothed(estimate.field, weight, SMOOTHING))
             yield estimate
 
     def coarse(self, fixed: torch.Tensor, moving: torch.Tensor, region: torch.Tensor) -> Iterator[Estimate]:
@@ -111,13 +116,14 @@ class CorrespondenceNetwork(nn.Module):
         correction, likely, hidden = self.match6(self.compare6(f6), around, r6, known)
         yield Estimate(corrected(field, 2 * correction, 2), hidden, likely, 2)
 
-    def fine(self, fixed: torch.Tensor, pulled: torch.Tensor, region: torch.Tensor, estimate: Estimate) -> Estimate:
-        """A correction by the finest level; ``pulled`` is the moving image pulled through ``estimate.field``. All may
-        be a block of the whole, at the same place."""
+    def fine(self, described: torch.Tensor, pulled: torch.Tensor, region: torch.Tensor, estimate: Estimate) -> Estimate:
+        """A correction by the finest level, not smoothed. ``described`` is what ``describe3`` says of the fixed image,
+        ``pulled`` the moving image pulled through ``estimate.field``. All may be a block of the whole, at the same
+        place."""
         m3 = functional.pad(self.describe3(pulled), [self.match3.radius] * 6)
         before = DISPLACEMENT_SCALE * functional.avg_pool3d(estimate.field.detach(), 2)
         known = torch.cat([estimate.context, before], 1)
-        correction, likely, _ = self.match3(self.describe3(fixed), m3, region, known)
+        correction, likely, _ = self.match3(described, m3, region, known)
         return Estimate(corrected(estimate.field, correction, 1), estimate.context, likely, 1)
 
     def check(self, fixed: torch.Tensor, moving: torch.Tensor, region: torch.Tensor) -> int:

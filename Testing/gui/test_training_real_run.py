@@ -1,0 +1,260 @@
+"""Real trainings from the panel: started, watched, stopped, killed, resumed, with data that vanish; a window that never
+stands still."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from DeepRegLib.phantom import make_phantom
+from training_bench import *  # noqa: F403 (fixtures)
+from training_bench import TrainingBench
+from training_runs_case import *  # noqa: F403 (fixtures)
+from training_runs_case import state, wait_until
+
+pytestmark = pytest.mark.usefixtures("no_process_left")
+LONGEST_GAP_S = 0.1
+SAVES_WITHIN_S = 3.0
+FIRST_POINT_S = 15.0
+PATIENCE_S = 120.0
+"""Very slow and busy machines included."""
+MANY_STEPS = 2000
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory) -> Path:
+    """CT scans of three people who do not exist."""
+    import SimpleITK as sitk
+
+    folder = tmp_path_factory.mktemp("scans")
+    for seed in range(3):
+        sitk.WriteImage(make_phantom((64, 52, 60), seed=seed).fixed.to_sitk(), str(folder / f"phantom{seed}.nii.gz"))
+    return folder
+
+
+@pytest.fixture
+def ready(bench, scans, tmp_path) -> TrainingBench:
+    """A panel in which only Start is missing."""
+    from DeepRegSlicer.training.parameters import Size
+
+    parameters = bench.parameters
+    shutil.copytree(scans, tmp_path / "scans")
+    parameters.dataFolder, parameters.outputFolder = str(tmp_path / "scans"), str(tmp_path / "runs")
+    parameters.size, parameters.steps = Size.VOXELS_32, MANY_STEPS
+    bench.update()
+    return bench
+
+
+@pytest.fixture
+def one_thread(monkeypatch) -> None:
+    """Other tests and trainings share the processor."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def started(bench: TrainingBench) -> Path:
+    bench.ui.startButton.click()
+    bench.spin(lambda: bench.runs.chosen_run() is not None, PATIENCE_S)
+    return bench.runs.chosen_run()
+
+
+def points(bench: TrainingBench) -> int:
+    from DeepRegSlicer.review_nodes import find_review_node
+
+    series = find_review_node(bench.scene, "training errors: training")
+    return series.GetTableNode().GetNumberOfRows() if series is not None else 0
+
+
+def stop(bench: TrainingBench, folder: Path) -> float:
+    """Press Stop; gives the seconds until the run has ended."""
+    bench.ui.stopButton.click()
+    asked = time.monotonic()
+    bench.spin(lambda: state(folder).state == "stopped", PATIENCE_S)
+    return time.monotonic() - asked
+
+
+def test_a_run_from_start_to_curves_to_stop_without_a_still_window(ready, one_thread):
+    """Limits hold for a computer that has two cores to spare; on a busy one only what it does is tested."""
+    bench = ready
+    is_quiet = os.getloadavg()[0] < 1
+    bench.parameters.showCurves = True
+    bench.watch_gaps()
+    begun = time.monotonic()
+    folder = started(bench)
+    assert "goes on when Slicer is closed" in bench.ui.statusLabel.text
+    bench.spin(lambda: points(bench) > 0, PATIENCE_S)
+    first_point_s = time.monotonic() - begun
+    bench.spin(lambda: points(bench) > 3, PATIENCE_S)
+    assert folder.name.endswith("correspondence-32") and bench.shown_state(folder.name) == "running"
+    assert "Stage" in bench.ui.levelsLabel.text
+    seconds = stop(bench, folder)
+    assert np.quantile(bench.longest_gaps_s(), 0.99) < LONGEST_GAP_S
+    bench.wait_for(folder.name, "stopped")
+    print(f"first point after {first_point_s:.1f} s, stopped after {seconds:.1f} s, quiet: {is_quiet}")
+    assert not is_quiet or (first_point_s < FIRST_POINT_S and seconds < SAVES_WITHIN_S)
+
+
+def test_a_killed_trainer_and_a_killed_slicer_lose_nothing_that_was_saved(ready, one_thread):
+    bench = ready
+    folder = started(bench)
+    bench.spin(lambda: state(folder).step > 2, PATIENCE_S)
+    stop(bench, folder)
+    saved = state(folder).step
+    bench.wait_for(folder.name, "stopped")
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    bench.ui.resumeButton.click()
+    bench.spin(lambda: state(folder).step > saved, PATIENCE_S)
+    # The panel is closed, as by a kill: nobody cleans up; the run goes on.
+    bench.runs._timer.stop()
+    after = state(folder).step
+    wait_until(lambda: state(folder).step > after, PATIENCE_S)
+    from DeepRegSlicer.training.run_start import processes_of
+
+    for process in processes_of(folder):
+        if process.runs:
+            os.kill(process.pid, signal.SIGKILL)
+    bench.runs.enter()
+    bench.wait_for(folder.name, "interrupted")
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    bench.ui.resumeButton.click()
+    bench.spin(lambda: f"Goes on from step {saved}" in (folder / "log.txt").read_text(), PATIENCE_S)
+    assert (folder / "log.txt").read_text().count(f"Goes on from step {saved}") == 2
+    bench.spin(lambda: state(folder).step > saved, PATIENCE_S)
+    stop(bench, folder)
+
+
+def test_data_that_vanish_are_told_and_the_run_goes_on_when_they_are_back(ready, one_thread, tmp_path):
+    bench = ready
+    folder = started(bench)
+    bench.spin(lambda: state(folder).step > 0, PATIENCE_S)
+    stop(bench, folder)
+    data = tmp_path / "scans"
+    data.rename(tmp_path / "elsewhere")
+    bench.wait_for(folder.name, "stopped")
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    bench.ui.resumeButton.click()
+    bench.wait_for(folder.name, "failed", PATIENCE_S)
+    bench.spin(lambda: "is not what it was" in bench.ui.levelsLabel.text)
+    (tmp_path / "elsewhere").rename(data)
+    scan = data / "phantom0.nii.gz"
+    content = scan.read_bytes()
+    scan.write_bytes(content[: len(content) // 2])
+    bench.ui.resumeButton.click()
+    bench.wait_for(folder.name, "running")
+    bench.wait_for(folder.name, "failed", PATIENCE_S)
+    scan.write_bytes(content)
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    step = state(folder).step
+    bench.ui.resumeButton.click()
+    bench.spin(lambda: state(folder).step > step, PATIENCE_S)
+    stop(bench, folder)
+
+
+def test_a_disk_that_takes_no_more_is_told_and_the_run_stays(ready, one_thread):
+    """The system refuses files of more than a megabyte to what is started now; a checkpoint is larger."""
+    bench = ready
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limit[1]))
+    try:
+        folder = started(bench)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    bench.wait_for(folder.name, "failed", PATIENCE_S)
+    bench.spin(lambda: "cannot be written" in bench.ui.levelsLabel.text)
+    assert bench.ui.resumeButton.enabled
+
+
+def test_a_folder_without_scans_is_told_by_the_run(ready, one_thread, tmp_path):
+    bench = ready
+    (tmp_path / "empty").mkdir()
+    bench.parameters.dataFolder = str(tmp_path / "empty")
+    folder = started(bench)
+    bench.wait_for(folder.name, "failed", PATIENCE_S)
+    bench.spin(lambda: "holds no scans" in bench.ui.levelsLabel.text)
+
+
+def test_the_last_sample_pair_comes_into_the_views(ready, one_thread):
+    import vtk
+    from DeepRegSlicer.review_nodes import find_review_node
+    from DeepRegSlicer.training.sample_pair import FIXED_ROLE, FOUND_ROLE, MOVING_ROLE, TRUE_ROLE
+
+    bench = ready
+    bench.parameters.steps = 20  # a validation at each step
+    folder = started(bench)
+    bench.spin(lambda: bench.ui.sampleButton.enabled, PATIENCE_S)
+    bench.watch_gaps()
+    bench.ui.sampleButton.click()
+    bench.spin(lambda: "Sample pair after step" in bench.ui.levelsLabel.text)
+    assert np.quantile(bench.longest_gaps_s(), 0.99) < LONGEST_GAP_S
+    fixed, moving, true, found = (
+        find_review_node(bench.scene, role) for role in (FIXED_ROLE, MOVING_ROLE, TRUE_ROLE, FOUND_ROLE)
+    )
+    assert fixed.GetImageData().GetDimensions() == (32, 32, 32) and moving.GetTransformNodeID() == found.GetID()
+    sample = sorted((folder / "samples").iterdir())[-1]
+    index = (20, 14, 11)  # z, y, x
+    matrix = vtk.vtkMatrix4x4()
+    fixed.GetIJKToRASMatrix(matrix)
+    point = np.array(matrix.MultiplyPoint((*index[::-1], 1.0))[:3])
+    for node, file in ((true, "displacement"), (found, "predicted")):
+        expected = np.load(sample / f"{file}.npy")[index] * [-1, -1, 1]
+        moved = np.array(node.GetTransformFromParent().TransformPoint(point)) - point
+        assert np.allclose(moved, expected, atol=1e-3), file
+    view = bench.scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    assert (view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()) == (fixed.GetID(), moving.GetID())
+    count = bench.scene.GetNumberOfNodes()
+    bench.ui.sampleButton.click()
+    bench.spin(lambda: bench.ui.sampleButton.enabled)
+    assert bench.scene.GetNumberOfNodes() == count
+    bench.ui.stopButton.click()
+    bench.spin(lambda: state(folder).state in ("stopped", "finished"), PATIENCE_S)
+
+
+def test_the_estimate_measures_two_steps(ready, one_thread, monkeypatch):
+    from DeepRegSlicer.background_process import QtProcess
+
+    bench = ready
+    bench.start.new_process = QtProcess
+    bench.ui.estimateButton.click()
+    bench.spin(lambda: "GB of memory" in bench.ui.estimateValueLabel.text, PATIENCE_S)
+    assert "on the processor" in bench.ui.estimateValueLabel.text
+
+
+def test_a_killed_slicer_leaves_the_run_to_another_one(scans, tmp_path, one_thread):
+    """The process that stands for Slicer is killed together with its group, then the trainer too."""
+    folder = tmp_path / "run"
+    words = ["train", "--output", str(folder), "--data", str(scans), "--size", "32", "--steps", "2000"]
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from DeepRegSlicer.training.run_start import start_run\n"
+        "folder = Path(sys.argv[1]); folder.mkdir(); start_run(folder, sys.argv[2:])\n"
+        "print('started', flush=True); time.sleep(600)\n"
+    )
+    from DeepRegSlicer.training.command import command_environment
+    from DeepRegSlicer.training.run_list import PREPARING
+    from DeepRegSlicer.training.run_start import ask_to_stop, kill_run, resume_run
+
+    slicer_process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), *words],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **command_environment()},
+        start_new_session=True,
+    )
+    assert slicer_process.stdout.readline() == b"started\n"
+    os.killpg(slicer_process.pid, signal.SIGKILL)
+    slicer_process.wait()
+    slicer_process.stdout.close()
+    wait_until(lambda: state(folder).step > 0, PATIENCE_S)
+    assert state(folder).state == "running"
+    kill_run(folder)
+    wait_until(lambda: state(folder).state == "interrupted", 5)
+    resume_run(folder)
+    wait_until(lambda: state(folder).step > 0 and state(folder).stage not in ("", PREPARING), PATIENCE_S)
+    ask_to_stop(folder)
+    wait_until(lambda: state(folder).state == "stopped", PATIENCE_S)
