@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from DeepRegLib.errors import BadInput, ModelProblem
-from DeepRegLib.methods.automatic import LANDMARK_MEASURE
+from DeepRegLib.methods.automatic import LANDMARK_MEASURE, OF_SOLVER
 from DeepRegLib.models.card import TrainingData, ValidationRow, safe_name
 from DeepRegLib.models.find import Model
 from DeepRegLib.models.save import save_model
@@ -137,7 +137,7 @@ def validation_rows(run: RunFolder, step: int) -> list[ValidationRow]:
         found.append(ValidationRow(data, ERROR_MEASURE, zero, _mean(group, "error_mm")))
         found.append(ValidationRow(data, "folding, % of the region", 0.0, _mean(group, "folding_percent")))
         if all(row["solver_mm"] for row in group):
-            measure = "mean error of the training-free solver, mm"
+            measure = f"{LANDMARK_MEASURE}, {OF_SOLVER}, mean in mm"
             found.append(ValidationRow(data, measure, zero, _mean(group, "solver_mm")))
     return found
 

@@ -3,8 +3,8 @@ from *Cancel* to idle.
 
     .venv/bin/python Testing/benchmark/panel.py [FOLDER]
 
-FOLDER holds a pair (default: the built-in phantom). Runs on the stand-in host with a real process; a quiet machine gives
-the figures that count.
+FOLDER holds a pair (default: the built-in phantom). Runs on the stand-in host with a real process; a quiet machine
+gives the figures that count.
 """
 
 from __future__ import annotations

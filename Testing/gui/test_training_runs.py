@@ -86,9 +86,7 @@ def test_a_run_that_does_not_hear_is_told_of_and_ended_after_a_question(bench, o
 
     monkeypatch.setattr("DeepRegSlicer.training.runs_section.GRACE_S", 0.3)
     answers, asked = [False, True], []
-    monkeypatch.setattr(
-        slicer.util, "confirmYesNoDisplay", lambda text, **_words: asked.append(text) or answers.pop(0)
-    )
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, **_words: asked.append(text) or answers.pop(0))
     start_fake(output / "run", "deaf")
     bench.wait_for("run", "running")
     bench.ui.stopButton.click()

@@ -121,11 +121,12 @@ class TrainableCorrespondence:
         first = fixed.new_tensor([part.start + margin for part in reversed(block)]).reshape(1, 3, 1, 1, 1)
         index = cell_indices(fixed.shape[2:], fixed.device) + first
         region = inner.region[:, :, *block]
+        described = self.network.describe3(fixed)
         for _ in range(2 if step >= self._starts[2] else 1):
             with torch.no_grad():
                 pulled = sample_at(moving, index + estimate.field, "zeros")
             before = estimate.field.detach().float()
-            estimate = self.network.fine(fixed, pulled, region, estimate)
+            estimate = self.network.fine(described, pulled, region, estimate)
             yield estimate, before
 
     def _surprise(self, estimate: Estimate, before: Tensor | None, level: PairLevel) -> Tensor:
