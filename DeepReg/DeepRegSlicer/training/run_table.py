@@ -38,9 +38,13 @@ class RunTable:
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + ROW_MARGIN_PIXELS)
         table.setMinimumHeight(HEIGHT_PIXELS)
-        titles = [_("Run"), _("State"), _("Step"), _("Time to go"), _("Best error (mm)")]
+        titles = [_("Run"), _("State"), _("Step"), _("To go"), _("Best (mm)")]
+        table.setTextElideMode(qt.Qt.ElideMiddle)
+        table.setWordWrap(False)
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
+        table.horizontalHeaderItem(3).setToolTip(_("Time that all remaining steps will take, validation aside."))
+        table.horizontalHeaderItem(4).setToolTip(_("Smallest mean error in validation so far, in mm."))
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.connect("cellClicked(int,int)", lambda row, _column: self._choose(row))
         table.connect("currentCellChanged(int,int,int,int)", lambda row, *_others: self._choose(row))

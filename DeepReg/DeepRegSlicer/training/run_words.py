@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,8 +44,8 @@ def train_words(parameters: DeepRegTrainParameters, data: Path, run: Path) -> li
 
 
 def run_name(parameters: DeepRegTrainParameters) -> str:
-    """What a new run is called: the day, the network and the size."""
-    return f"{time.strftime('%Y-%m-%d')}-{parameters.network}-{parameters.size.value}"
+    """What a new run is called: the network and the size; further ones get a number."""
+    return f"{parameters.network}-{parameters.size.value}"
 
 
 def command_text(words: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from DeepRegTrainLib.run_folder.layout import RunFolder
 from DeepRegTrainLib.run_folder.samples import PREDICTED, last_sample
 from slicer.i18n import tr as _
 
-from ..deformation_grid import CELLS_ACROSS, STEPS_PER_CELL, line_spacing_mm
+from ..deformation_grid import STEPS_PER_CELL, line_spacing_mm
 from ..landmark_table import kept_node
 from ..nodes import CT_LUNG, grid_transform_in_steps, image_data_in_steps, record_images, set_transform, set_voxels
 from ..review_nodes import review_node
@@ -31,6 +31,8 @@ FIXED_ROLE, MOVING_ROLE = "training sample: fixed", "training sample: moving"
 TRUE_ROLE, FOUND_ROLE = "training sample: true motion", "training sample: found motion"
 TRUE_COLOUR, FOUND_COLOUR = (0.30, 0.85, 0.95), (1.0, 0.65, 0.1)
 """Blue-green and orange: told apart on grey images, also with red-green blindness."""
+CELLS_ACROSS = 12
+"""Two grids over each other are told apart only when they are wide."""
 FADE = 0.5
 LARGEST_MM = 1000.0
 
