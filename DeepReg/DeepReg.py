@@ -15,18 +15,16 @@ the Python console::
 from __future__ import annotations
 
 import slicer
-import vtk
 from DeepRegSlicer.console import evaluate, methods, register
 from DeepRegSlicer.help_text import acknowledgement, contributors, help_text
+from DeepRegSlicer.module_widget import ModuleWidget
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 __all__ = ["DeepReg", "DeepRegLogic", "DeepRegTest", "DeepRegWidget", "evaluate", "methods", "register"]
 
@@ -52,83 +50,14 @@ def register_sample_data() -> None:
     add_samples()
 
 
-class DeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel's life in Slicer: built, entered, left, scene closed, reloaded. The panel itself is
-    :class:`DeepRegSlicer.panel.panel.Panel`."""
-
-    def __init__(self, parent=None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
+class DeepRegWidget(ModuleWidget):
+    """The panel is :class:`DeepRegSlicer.panel.panel.Panel`; a registration that runs goes on in other modules."""
 
     def setup(self) -> None:
-        """Build the panel: nothing is installed, downloaded or read from the disk but the panel's own file."""
-        ScriptedLoadableModuleWidget.setup(self)
+        ModuleWidget.setup(self)
         from DeepRegSlicer.panel.panel import Panel
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/DeepReg.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = DeepRegLogic()
-        self.panel = Panel(self.ui, slicer.mrmlScene)
-        self.panel.connect()
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.initializeParameterNode()
-
-    def cleanup(self) -> None:
-        """The application quits, or the module is reloaded: no process may stay behind."""
-        if self.panel is not None:
-            self.panel.disconnect()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self) -> None:
-        self.initializeParameterNode()
-        self.panel.enter()
-
-    def exit(self) -> None:
-        """Another module is opened: a registration that runs goes on, and the parameter node is still followed."""
-        self.panel.leave()
-
-    def onSceneStartClose(self, caller, event) -> None:
-        """What the panel works on is about to vanish."""
-        self.panel.close_scene()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event) -> None:
-        self.initializeParameterNode()
-
-    def onSceneStartImport(self, caller, event) -> None:
-        """Node selectors lose their choice while a scene is read, and would write that into the parameter node."""
-        self.setParameterNode(None)
-
-    def onSceneEndImport(self, caller, event) -> None:
-        """A loaded scene may have brought other parameters."""
-        self.initializeParameterNode()
-
-    def initializeParameterNode(self) -> None:
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode) -> None:
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
-        if self.panel is not None:
-            self.panel.set_parameters(parameterNode)
-
-    def onParametersModified(self, caller=None, event=None) -> None:
-        self.panel.update()
+        self.build("UI/DeepReg.ui", DeepRegLogic(), Panel)
 
 
 class DeepRegLogic(ScriptedLoadableModuleLogic):
