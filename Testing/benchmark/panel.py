@@ -42,8 +42,8 @@ class Clock:
         self._last = now
 
     def since_last(self) -> float:
-        """The longest gap since this was asked last, ms."""
-        longest, self.longest = self.longest, 0.0
+        """The longest gap since this was asked last, ms; what came between is not counted after it."""
+        longest, self.longest, self._last = self.longest, 0.0, time.perf_counter()
         return 1000 * longest
 
 
