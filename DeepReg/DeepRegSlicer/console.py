@@ -154,7 +154,7 @@ def methods() -> dict[str, str]:
     """The names of the methods that are installed, each with its description in one line."""
     from DeepRegLib.methods.interface import available_methods
 
-    automatic = "The best trained model that is installed, else the solver alone."
+    automatic = "A trained model where it is better than the solver alone, else the solver."
     return {"auto": automatic} | {name: method.description for name, method in available_methods().items()}
 
 

@@ -21,8 +21,7 @@ def outcome_sentences(evidence: Mapping[str, Any], notes: Sequence[str] = ()) ->
 
 
 def start_sentence(evidence: Mapping[str, Any]) -> str:
-    """Which start won, with the match of each where there was a choice (1 is perfect); "" where there was none and the
-    solver worked alone, which the warnings say or the user chose."""
+    """Which start won, with the match of each where there was a choice (1 is perfect)."""
     start = evidence.get("start") or {}
     chosen = start.get("chosen")
     if chosen is None:
@@ -30,7 +29,7 @@ def start_sentence(evidence: Mapping[str, Any]) -> str:
     match = {candidate["name"]: candidate["similarity"] for candidate in start.get("candidates", [])}
     words = f"Best start: {NO_NETWORK.get(chosen, chosen)}"
     if len(match) < 2:
-        return "" if chosen in NO_NETWORK else f"{words}."
+        return f"{words}."
     compared = ", ".join(f"{NO_NETWORK.get(name, name)} {value:.3f}" for name, value in match.items())
     return f"{words} (match of each: {compared})."
 

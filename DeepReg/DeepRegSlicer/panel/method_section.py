@@ -27,7 +27,7 @@ class MethodSection:
 
         methods = available_methods()
         self._descriptions = {name: method.description for name, method in methods.items()}
-        best = _("Takes the best trained model that is installed; without one the solver starts by itself.")
+        best = _("Takes a trained model where it is better than the solver alone, else the solver.")
         self._descriptions[AUTOMATIC] = best
         self._names = [AUTOMATIC, *methods]
         selector = self._ui.methodSelector
