@@ -16,7 +16,6 @@ from pathlib import Path
 TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING), str(TESTING.parent / "DeepReg")]
 
-from slicer_host import install  # noqa: E402
 
 TICK_MS = 2
 LONGEST_S = 300
@@ -48,6 +47,8 @@ class Clock:
 
 
 def main(folder: Path | None) -> None:
+    from slicer_host import install
+
     host = install()
     import slicer
 

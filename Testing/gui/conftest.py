@@ -11,7 +11,26 @@ import pytest
 pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 pytest.importorskip("PySide6", reason="needs Qt: pip install PySide6-Essentials")
 
+from panel_cases import pair, process, widget
 from slicer_host import Host, install
+from training_bench import runs_bench
+from training_models_case import models_bench, own
+from training_preview_case import folder, opened, preview_bench
+from training_runs_case import no_process_left
+
+# Fixtures that are defined beside what they are made of.
+__all__ = [
+    "folder",
+    "models_bench",
+    "no_process_left",
+    "opened",
+    "own",
+    "pair",
+    "preview_bench",
+    "process",
+    "runs_bench",
+    "widget",
+]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 from DeepRegLib.errors import NoOverlap
 from fake_process import FakeProcess
-from panel_cases import *  # noqa: F403 (fixtures)
 from panel_cases import MODULE, SIZE, add_image, add_points, finish, run_to_the_process
 
 UI_FILE = MODULE / "Resources" / "UI" / "DeepReg.ui"

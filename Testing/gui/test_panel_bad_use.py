@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_process import FakeProcess
-from panel_cases import *  # noqa: F403 (fixtures)
 from panel_cases import MODULE, SIZE, add_image, finish, run_to_the_process
 
 

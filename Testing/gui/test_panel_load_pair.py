@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from DeepRegLib.phantom import make_phantom, write_pair
-from panel_cases import *  # noqa: F403 (fixtures)
 
 LOADED_S = 30
 

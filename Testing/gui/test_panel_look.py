@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from panel_cases import *  # noqa: F403 (fixtures)
 from panel_cases import add_image, add_points, finish, run_to_the_process
 
 NARROW_PIXELS = 400

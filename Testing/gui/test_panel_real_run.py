@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panel_cases import *  # noqa: F403 (fixtures)
 
 SAME_ERROR_MM = 0.01
 LONGEST_GAP_S = 0.1

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from review_bench import FOUR_UP, GRID, Bench, bend  # noqa: E402
+import slicer
+from DeepRegLib.images.volume import Volume
+from DeepRegSlicer import nodes
+from review_bench import FOUR_UP, GRID, Bench, bend
 
 BUTTONS = (
     "comparisonSelector",

@@ -9,7 +9,6 @@ import pytest
 from DeepRegLib.job_folder import RESULT_FOLDER, write_result
 from DeepRegLib.phantom import make_phantom
 from fake_process import shifted
-from training_models_case import *  # noqa: F403 (fixtures)
 from training_models_case import CARD, made
 
 SHIFTS = ((4.0, 0.0, 0.0), (6.0, 1.0, 0.0))
@@ -17,6 +16,11 @@ SHIFTS = ((4.0, 0.0, 0.0), (6.0, 1.0, 0.0))
 SHIFT = (6.0, 0.0, 0.0)
 SPREAD_MM = 1.5
 COUNT = 12
+
+
+@pytest.fixture
+def bench(models_bench):
+    return models_bench
 
 
 @pytest.fixture

@@ -11,10 +11,14 @@ import slicer
 import vtk
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
-from training_preview_case import *  # noqa: F403 (fixtures)
 from training_preview_case import SCAN_FOUND, write_phantoms
 
 TILT = np.deg2rad(20.0)
+
+
+@pytest.fixture
+def bench(preview_bench):
+    return preview_bench
 
 
 @pytest.fixture

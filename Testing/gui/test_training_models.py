@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 from DeepRegLib.errors import ModelProblem
 from fake_process import FakeProcess
-from training_models_case import *  # noqa: F403 (fixtures)
 from training_models_case import CARD, made
 
 NAME, METHOD, ERROR, LICENCE, SIZE, PLACE = range(6)
+
+
+@pytest.fixture
+def bench(models_bench):
+    return models_bench
 
 
 def shown(bench, row: int) -> list[str]:

@@ -7,11 +7,15 @@ import time
 
 import numpy as np
 import pytest
-from training_preview_case import *  # noqa: F403 (fixtures)
 from training_preview_case import GRID, SHIFT_MM, ZOOM, write_pair, write_phantoms
 
 FROM = 2
 """Column of the ranges."""
+
+
+@pytest.fixture
+def bench(preview_bench):
+    return preview_bench
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from training_preview_case import *  # noqa: F403 (fixtures)
 from training_preview_case import CATALOGUE, DIAPHRAGM, EXACT, MIRRORED, NODES, PRESET, UNEVEN, ZOOM
 
 FROM, TO = 2, 3

@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 from DeepRegLib.phantom import make_phantom
 from DeepRegSlicer.training.run_list import AT_WORK, PREPARING
-from training_bench import *  # noqa: F403 (fixtures)
 from training_bench import TrainingBench
-from training_runs_case import *  # noqa: F403 (fixtures)
 from training_runs_case import state, wait_until
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -28,6 +26,11 @@ FIRST_POINT_S = 15.0
 PATIENCE_S = 120.0
 """Very slow and busy machines included."""
 MANY_STEPS = 2000
+
+
+@pytest.fixture
+def bench(runs_bench):
+    return runs_bench
 
 
 @pytest.fixture(scope="session")

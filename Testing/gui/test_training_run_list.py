@@ -35,7 +35,6 @@ from DeepRegSlicer.training.run_start import (
     resume_run,
     start_run,
 )
-from training_runs_case import *  # noqa: F403 (fixtures)
 from training_runs_case import LONG_AGO, launched, run_folder, start_fake, state, wait_until
 
 pytestmark = pytest.mark.usefixtures("no_process_left")

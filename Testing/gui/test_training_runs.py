@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_bench import *  # noqa: F403 (fixtures)
 from training_bench import TrainingBench
-from training_runs_case import *  # noqa: F403 (fixtures)
 from training_runs_case import launched, run_folder, start_fake, state
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 LONGEST_GAP_S = 0.1
 SAVES_WITHIN_S = 3.0
+
+
+@pytest.fixture
+def bench(runs_bench):
+    return runs_bench
 
 
 @pytest.fixture

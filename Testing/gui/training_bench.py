@@ -13,7 +13,7 @@ from fake_process import FakeProcess
 
 PANEL = Path(__file__).resolve().parents[2] / "DeepRegTrain" / "Resources" / "UI" / "DeepRegTrain.ui"
 TICK_MS = 5
-__all__ = ["TrainingBench", "bench"]
+__all__ = ["TrainingBench", "runs_bench"]
 
 
 class TrainingBench:
@@ -108,7 +108,7 @@ class TrainingBench:
 
 
 @pytest.fixture
-def bench(host, scene, spin, monkeypatch) -> Iterator[TrainingBench]:
+def runs_bench(host, scene, spin, monkeypatch) -> Iterator[TrainingBench]:
     """A panel in which nothing has to be installed, in an application that was never used."""
     import qt
 

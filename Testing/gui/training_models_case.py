@@ -9,7 +9,7 @@ import pytest
 from DeepRegLib.models.card import Architecture, ModelCard, ModelInput, TrainingData, ValidationRow
 from fake_process import FakeProcess
 
-__all__ = ["CARD", "bench", "made", "own"]
+__all__ = ["CARD", "made", "models_bench", "own"]
 UI_FILE = Path(__file__).resolve().parents[2] / "DeepRegTrain/Resources/UI/DeepRegTrain.ui"
 CARD = ModelCard(
     name="lung-small",
@@ -41,7 +41,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bench(host, scene, own):
+def models_bench(host, scene, own):
     """The section as the training panel builds it, and what a test needs to drive it."""
     import slicer
     from DeepRegSlicer.training.models_section import ModelsSection

@@ -15,7 +15,7 @@ from DeepRegLib.images.read import write_volume
 from DeepRegLib.phantom import make_phantom
 from fake_process import FakeProcess
 
-__all__ = ["bench", "folder", "opened"]
+__all__ = ["folder", "opened", "preview_bench"]
 UI_FILE = Path(__file__).resolve().parents[2] / "DeepRegTrain/Resources/UI/DeepRegTrain.ui"
 GRID = Geometry((20, 18, 16), (3.0, 3.0, 3.0), (-28.5, -25.5, -22.5))
 SHIFT_MM = (0.0, 0.0, 5.0)
@@ -221,7 +221,7 @@ def write_phantoms(folder: Path, *names: str) -> Path:
 
 
 @pytest.fixture
-def bench(host, scene, spin):
+def preview_bench(host, scene, spin):
     bench = Bench(scene, spin)
     yield bench
     bench.close()
@@ -237,6 +237,6 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def opened(bench, folder):
-    bench.open_preview(folder)
-    return bench
+def opened(preview_bench, folder):
+    preview_bench.open_preview(folder)
+    return preview_bench

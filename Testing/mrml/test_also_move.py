@@ -10,24 +10,25 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.errors import BadInput  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.job_folder import JobResult  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.linear import LinearTransform  # noqa: E402
-from DeepRegSlicer import also_move, nodes  # noqa: E402
-from DeepRegSlicer.also_move import move_in_steps  # noqa: E402
-from DeepRegSlicer.input_nodes import volume_in_steps  # noqa: E402
-from DeepRegSlicer.registration_nodes import WantedOutputs, add_registration_in_steps  # noqa: E402
-from DeepRegSlicer.resampling import ijk_to_local, voxels_of  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from node_cases import (  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.errors import BadInput
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.job_folder import JobResult
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegSlicer import also_move, nodes
+from DeepRegSlicer.also_move import move_in_steps
+from DeepRegSlicer.input_nodes import volume_in_steps
+from DeepRegSlicer.registration_nodes import WantedOutputs, add_registration_in_steps
+from DeepRegSlicer.resampling import ijk_to_local, voxels_of
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from node_cases import (
     FIXED_GRID,
     MOVING_GRID,
     RAS,

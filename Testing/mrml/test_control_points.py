@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline  # noqa: E402
-from DeepRegSlicer.control_points import add_control_points  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from node_cases import LEFT_HANDED, from_parent, world_points_of  # noqa: E402
+import slicer
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline
+from DeepRegSlicer.control_points import add_control_points
+from DeepRegSlicer.scene import StandaloneScene
+from node_cases import LEFT_HANDED, from_parent, world_points_of
 
 NODES = Geometry((6, 6, 6), (55.0, 50.0, 48.0), (-140.0, -120.0, -900.0), tuple(LEFT_HANDED.ravel()))
 

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.errors import BadInput, BadLandmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline  # noqa: E402
-from DeepRegSlicer import nodes, pacing, resampling  # noqa: E402
-from DeepRegSlicer.input_nodes import check_pair, check_volume_node, landmarks_of, volume_in_steps  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from node_cases import (  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.errors import BadInput, BadLandmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline
+from DeepRegSlicer import nodes, pacing, resampling
+from DeepRegSlicer.input_nodes import check_pair, check_volume_node, landmarks_of, volume_in_steps
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from node_cases import (
     FIXED_GRID,
     MOVING_GRID,
     RAS,

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.errors import BadLandmarks  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks, write_landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.landmark_files import load_landmarks  # noqa: E402
-from DeepRegSlicer.result import MOVING_COLOUR  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
+
+from DeepRegLib.errors import BadLandmarks
+from DeepRegLib.evidence.landmarks import Landmarks, write_landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegSlicer import nodes
+from DeepRegSlicer.landmark_files import load_landmarks
+from DeepRegSlicer.result import MOVING_COLOUR
+from DeepRegSlicer.scene import StandaloneScene
 
 RAS = np.array([-1.0, -1.0, 1.0])
 POINTS = np.array([[10.0, -20.0, 30.0], [-5.0, 4.0, 12.0], [7.5, 8.5, -9.5]])

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.errors import BadLandmarks  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.landmark_pairs import landmark_pairs, map_fixed_points, seen_in_fixed_image  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
+
+import vtk
+from DeepRegLib.errors import BadLandmarks
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegSlicer import nodes
+from DeepRegSlicer.landmark_pairs import landmark_pairs, map_fixed_points, seen_in_fixed_image
+from DeepRegSlicer.scene import StandaloneScene
 
 RAS = np.array([-1.0, -1.0, 1.0])
 POINTS = np.array([[10.0, -20.0, 30.0], [-5.0, 4.0, 12.0], [7.5, 8.5, -9.5]])

@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.errors import BadLandmarks, OutputProblem  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.linear import LinearTransform  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.landmark_table import (  # noqa: E402
+
+from DeepRegLib.errors import BadLandmarks, OutputProblem
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegSlicer import nodes
+from DeepRegSlicer.landmark_table import (
     LandmarkErrors,
     landmark_errors_in_steps,
     write_csv,
     write_table,
 )
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
 
 OBLIQUE = Rotation.from_euler("xyz", (0.25, -0.3, 0.4)).as_matrix()
 FIXED_GRID = Geometry((24, 20, 15), (1.1, 0.9, 2.5), (3.0, -7.0, 11.0), tuple(OBLIQUE.ravel()))

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.datasets import sample_pairs  # noqa: E402
-from DeepRegLib.datasets.dirlab_copdgene import COPDGENE  # noqa: E402
-from DeepRegLib.errors import BadInput, BadLandmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.phantom import make_phantom, write_pair  # noqa: E402
-from DeepRegSlicer.load_pair import load_pair_nodes_in_steps, load_sample_nodes_in_steps  # noqa: E402
-from DeepRegSlicer.result import FIXED_COLOUR, MOVING_COLOUR  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.datasets import sample_pairs
+from DeepRegLib.datasets.dirlab_copdgene import COPDGENE
+from DeepRegLib.errors import BadInput, BadLandmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.phantom import make_phantom, write_pair
+from DeepRegSlicer.load_pair import load_pair_nodes_in_steps, load_sample_nodes_in_steps
+from DeepRegSlicer.result import FIXED_COLOUR, MOVING_COLOUR
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
 
 RAS = np.array([-1.0, -1.0, 1.0])
 

@@ -7,18 +7,19 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.linear import LinearTransform  # noqa: E402
-from DeepRegSlicer import deformation_grid, nodes, result  # noqa: E402
-from DeepRegSlicer.result import add_result  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegSlicer import deformation_grid, nodes, result
+from DeepRegSlicer.result import add_result
+from DeepRegSlicer.scene import StandaloneScene
+from vtk.util.numpy_support import vtk_to_numpy
 
 OBLIQUE = Rotation.from_euler("xyz", (0.25, -0.3, 0.4)).as_matrix()
 LEFT_HANDED = OBLIQUE @ np.diag([1.0, 1.0, -1.0])

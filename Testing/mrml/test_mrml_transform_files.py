@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.errors import BadInput  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.linear import LinearTransform  # noqa: E402
-from DeepRegLib.transforms.read_write import read_transform, write_transform  # noqa: E402
+import slicer
+from DeepRegLib.errors import BadInput
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegLib.transforms.read_write import read_transform, write_transform
 
 TOLERANCE_MM = 1e-3
 LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])

@@ -6,32 +6,33 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.evidence.jacobian import jacobian_determinant  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.linear import LinearTransform  # noqa: E402
-from DeepRegSlicer import compared_images, nodes, overlays  # noqa: E402
-from DeepRegSlicer.deformation_grid import rigid_motion_of  # noqa: E402
-from DeepRegSlicer.field_maps import (  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.evidence.jacobian import jacobian_determinant
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.linear import LinearTransform
+from DeepRegSlicer import compared_images, nodes, overlays
+from DeepRegSlicer.deformation_grid import rigid_motion_of
+from DeepRegSlicer.field_maps import (
     determinant_in_steps,
     displacement_in_steps,
     folding_of,
     largest_on_scale,
     rigid_shift_mm,
 )
-from DeepRegSlicer.linked_crosshair import corresponding_point  # noqa: E402
-from DeepRegSlicer.resampling import voxels_of  # noqa: E402
-from DeepRegSlicer.result_marks import WARPED  # noqa: E402
-from DeepRegSlicer.review_pair import ReviewPair, moved_image, pair_of, unmoved_image  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.segment_measures import measure  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from DeepRegSlicer.transform_chain import local_to_world, map_points  # noqa: E402
-from DeepRegSlicer.transform_field import field_in_steps  # noqa: E402
+from DeepRegSlicer.linked_crosshair import corresponding_point
+from DeepRegSlicer.resampling import voxels_of
+from DeepRegSlicer.result_marks import WARPED
+from DeepRegSlicer.review_pair import ReviewPair, moved_image, pair_of, unmoved_image
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.segment_measures import measure
+from DeepRegSlicer.steps import finish
+from DeepRegSlicer.transform_chain import local_to_world, map_points
+from DeepRegSlicer.transform_field import field_in_steps
 
 OBLIQUE = Rotation.from_euler("xyz", (0.25, -0.3, 0.4)).as_matrix()
 GRID = Geometry((24, 20, 16), (1.5, 2.0, 2.5), (10.0, -40.0, 70.0), tuple((OBLIQUE @ np.diag([1, 1, -1])).ravel()))

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.errors import BadMask  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.input_nodes import volume_in_steps  # noqa: E402
-from DeepRegSlicer.region_nodes import mask_in_steps  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from node_cases import (  # noqa: E402
+
+from DeepRegLib.errors import BadMask
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegSlicer import nodes
+from DeepRegSlicer.input_nodes import volume_in_steps
+from DeepRegSlicer.region_nodes import mask_in_steps
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from node_cases import (
     FIXED_GRID,
     MOVING_GRID,
     SHEAR,

@@ -7,22 +7,23 @@ import itertools
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.errors import BadInput  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegSlicer import nodes, registration_nodes  # noqa: E402
-from DeepRegSlicer.input_nodes import volume_in_steps  # noqa: E402
-from DeepRegSlicer.registration_nodes import (  # noqa: E402
+import slicer
+from DeepRegLib.errors import BadInput
+from DeepRegLib.images.volume import Volume
+from DeepRegSlicer import nodes, registration_nodes
+from DeepRegSlicer.input_nodes import volume_in_steps
+from DeepRegSlicer.registration_nodes import (
     WantedOutputs,
     add_registration_in_steps,
     check_outputs,
 )
-from DeepRegSlicer.resampling import ijk_to_local, voxels_of  # noqa: E402
-from DeepRegSlicer.result_marks import former_results, notes_on_earlier_results  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from node_cases import (  # noqa: E402
+from DeepRegSlicer.resampling import ijk_to_local, voxels_of
+from DeepRegSlicer.result_marks import former_results, notes_on_earlier_results
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from node_cases import (
     FIXED_GRID,
     MOVING_GRID,
     SHEAR,

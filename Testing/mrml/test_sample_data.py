@@ -16,16 +16,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+
+import slicer
+
 if "slicer.i18n" not in sys.modules:  # it belongs to the application; a text stays as it is
     sys.modules["slicer.i18n"] = ModuleType("slicer.i18n")
     sys.modules["slicer.i18n"].tr = lambda text: text  # type: ignore[attr-defined]
 
-from DeepRegLib.datasets.sample_pairs import LUNG_PAIR, PHANTOM_PAIR  # noqa: E402
-from DeepRegLib.errors import BadInput  # noqa: E402
-from DeepRegSlicer import sample_data  # noqa: E402
-from DeepRegSlicer.nodes import to_ras  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
+from DeepRegLib.datasets.sample_pairs import LUNG_PAIR, PHANTOM_PAIR
+from DeepRegLib.errors import BadInput
+from DeepRegSlicer import sample_data
+from DeepRegSlicer.nodes import to_ras
+from DeepRegSlicer.scene import StandaloneScene
 
 
 class Sources:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegSlicer.result_marks import evidence_of, former_results  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from node_cases import (  # noqa: E402
+import slicer
+from DeepRegLib.images.geometry import Geometry
+from DeepRegSlicer.result_marks import evidence_of, former_results
+from DeepRegSlicer.scene import StandaloneScene
+from node_cases import (
     EVIDENCE,
     FIXED_GRID,
     TABLE,

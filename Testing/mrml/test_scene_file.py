@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.errors import OutputProblem  # noqa: E402
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegSlicer import scene_file  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.scene_file import write_scene  # noqa: E402
-from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
+import slicer
+import vtk
+from DeepRegLib.errors import OutputProblem
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegSlicer import scene_file
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.scene_file import write_scene
+from vtk.util.numpy_support import vtk_to_numpy
 
 RAS = np.array([-1.0, -1.0, 1.0])
 LEFT_HANDED_OBLIQUE = Rotation.from_euler("xyz", (0.2, -0.1, 0.3)).as_matrix() @ np.diag([1.0, -1.0, 1.0])

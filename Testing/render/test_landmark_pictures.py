@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.phantom import make_phantom  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.landmark_display import ErrorArrows, arrows_of  # noqa: E402
-from DeepRegSlicer.landmark_table import LandmarkErrors, landmark_errors_in_steps  # noqa: E402
-from DeepRegSlicer.result import FIXED_COLOUR, MOVING_COLOUR  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from offscreen import VIEW_PIXELS, SliceView, ThreeDView, changed, keep_picture, with_views  # noqa: E402
+import slicer
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.phantom import make_phantom
+from DeepRegSlicer import nodes
+from DeepRegSlicer.landmark_display import ErrorArrows, arrows_of
+from DeepRegSlicer.landmark_table import LandmarkErrors, landmark_errors_in_steps
+from DeepRegSlicer.result import FIXED_COLOUR, MOVING_COLOUR
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from offscreen import VIEW_PIXELS, SliceView, ThreeDView, changed, keep_picture, with_views
 
 OUTLIER_MM = np.array([-14.0, -3.0, 10.0])
 """What is added to one moving landmark, LPS: 14 mm to the right, 3 mm to the front, 10 mm up."""

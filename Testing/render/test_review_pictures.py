@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-import vtk  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.phantom import make_phantom  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegLib.transforms.warp import warp_volume  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.deformation_display import ARROWS, CONTOURS, GRID, WAYS  # noqa: E402
-from DeepRegSlicer.linked_crosshair import LAYOUT, MOVING_VIEWS, layout_description  # noqa: E402
-from DeepRegSlicer.result_marks import WARPED  # noqa: E402
-from DeepRegSlicer.review import (  # noqa: E402
+
+import vtk
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.phantom import make_phantom
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegLib.transforms.warp import warp_volume
+from DeepRegSlicer import nodes
+from DeepRegSlicer.deformation_display import ARROWS, CONTOURS, GRID, WAYS
+from DeepRegSlicer.linked_crosshair import LAYOUT, MOVING_VIEWS, layout_description
+from DeepRegSlicer.result_marks import WARPED
+from DeepRegSlicer.review import (
     CHECKERBOARD,
     DIFFERENCE,
     DISPLACEMENT,
@@ -32,9 +33,9 @@ from DeepRegSlicer.review import (  # noqa: E402
     ReviewNumbers,
     ReviewWish,
 )
-from DeepRegSlicer.review_pair import ReviewPair, pair_of  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from offscreen import VIEW_PIXELS, SliceView, ThreeDView, changed, keep_picture, with_views  # noqa: E402
+from DeepRegSlicer.review_pair import ReviewPair, pair_of
+from DeepRegSlicer.scene import StandaloneScene
+from offscreen import VIEW_PIXELS, SliceView, ThreeDView, changed, keep_picture, with_views
 
 SLICES = ("Red", "Green", "Yellow")
 QUIET = 0.002

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.evidence.landmarks import Landmarks  # noqa: E402
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.scene_file import write_scene  # noqa: E402
-from offscreen import VIEW_PIXELS, SliceView, changed  # noqa: E402
+
+from DeepRegLib.evidence.landmarks import Landmarks
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.scene_file import write_scene
+from offscreen import VIEW_PIXELS, SliceView, changed
 
 SHIFT_MM = np.array([6.0, -25.0, 14.0])
 """How the patient lay differently for the moving image."""

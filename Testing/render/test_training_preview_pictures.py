@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-slicer = pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
+pytest.importorskip("slicer", reason="needs the MRML library: pip install slicer-core")
 
-from DeepRegLib.images.geometry import Geometry  # noqa: E402
-from DeepRegLib.images.volume import Volume  # noqa: E402
-from DeepRegLib.transforms.displacement_field import DisplacementField  # noqa: E402
-from DeepRegSlicer import nodes  # noqa: E402
-from DeepRegSlicer.colour_tables import LINE_COLOURS  # noqa: E402
-from DeepRegSlicer.scene import StandaloneScene  # noqa: E402
-from DeepRegSlicer.steps import finish  # noqa: E402
-from DeepRegSlicer.training.pair_folder import PreviewPair  # noqa: E402
-from DeepRegSlicer.training.preview_display import PreviewDisplay  # noqa: E402
-from offscreen import SliceView, changed, keep_picture, with_views  # noqa: E402
+
+from DeepRegLib.images.geometry import Geometry
+from DeepRegLib.images.volume import Volume
+from DeepRegLib.transforms.displacement_field import DisplacementField
+from DeepRegSlicer import nodes
+from DeepRegSlicer.colour_tables import LINE_COLOURS
+from DeepRegSlicer.scene import StandaloneScene
+from DeepRegSlicer.steps import finish
+from DeepRegSlicer.training.pair_folder import PreviewPair
+from DeepRegSlicer.training.preview_display import PreviewDisplay
+from offscreen import SliceView, changed, keep_picture, with_views
 
 GRID = Geometry((40, 36, 32), (3.0, 3.0, 3.0), (-58.5, -52.5, -46.5))
 USERS = Geometry((30, 30, 30), (2.0, 2.0, 2.0), (500.0, 300.0, -900.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from DeepRegLib.methods.automatic import LANDMARK_MEASURE
+from DeepRegLib.methods.automatic import LANDMARK_MEASURE, OF_SOLVER
 from DeepRegLib.models.card import ModelCard, TrainingData, ValidationRow
 from DeepRegLib.models.find import BUNDLED_FOLDER, Model, available_models, is_same_folder
 from DeepRegLib.models.library import is_of_user
@@ -16,7 +16,7 @@ MINUTES_PER_HOUR = 60
 CHECKSUM_GROUP = 16
 """Letters of a checksum between two places where a line may break."""
 TRAINED_MEASURE = "mean error, mm"
-"""What a training writes into its card, beside the measures that begin with ``LANDMARK_MEASURE``."""
+"""What trainings of earlier versions wrote; now their measures begin with ``LANDMARK_MEASURE``."""
 NOTHING = "–"
 
 
@@ -63,9 +63,13 @@ def read_models() -> ModelList:
 
 def measured_error(card: ModelCard) -> ValidationRow | None:
     """The validation that says most: landmarks of people where there are any, else known displacements."""
-    rows = [row for row in card.validation if row.measure == TRAINED_MEASURE or _is_of_landmarks(row)]
-    rows.sort(key=lambda row: not (_is_of_landmarks(row) or row.data.startswith("landmarks")))
-    return rows[0] if rows else None
+    own = [row for row in card.validation if OF_SOLVER not in row.measure]
+    rows = [row for row in own if row.measure == TRAINED_MEASURE or _is_of_landmarks(row)]
+
+    def says_less(row: ValidationRow) -> tuple[bool, bool]:
+        return "synthetic" in row.data, not (_is_of_landmarks(row) or row.data.startswith("landmarks"))
+
+    return min(rows, key=says_less, default=None)
 
 
 def licences_of(data: tuple[TrainingData, ...]) -> str:
