@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from DeepRegLib.errors import ModelProblem
+from DeepRegLib.models.card import ValidationRow
 from fake_process import FakeProcess
 from training_models_case import CARD, made
 
@@ -349,3 +350,18 @@ def _beat(ticks: list[float]) -> object:
     timer.connect("timeout()", lambda: ticks.append(time.perf_counter()))
     timer.start(5)
     return timer
+
+
+def test_the_error_of_a_model_is_its_own_and_not_that_of_the_solver_beside_it(host):
+    from DeepRegSlicer.training.model_list import measured_error
+
+    error = "target registration error"
+    rows = (
+        ValidationRow("4 held-out synthetic pairs", f"{error}, solver alone, mean in mm", 9.0, 0.5),
+        ValidationRow("4 held-out synthetic pairs", f"{error}, network alone, mean in mm", 9.0, 1.1),
+        ValidationRow("landmarks of a pair", f"{error}, solver alone, mean in mm", 8.0, 0.4),
+        ValidationRow("landmarks of a pair", f"{error}, network alone, mean in mm", 8.0, 2.4),
+    )
+    assert measured_error(replace(CARD, validation=rows)) == rows[3]
+    assert measured_error(replace(CARD, validation=rows[:2])) == rows[1]
+    assert measured_error(replace(CARD, validation=rows[:1])) is None
