@@ -59,7 +59,7 @@ def solve_level(
         total = _composed(u, update, lattice_grid, to_moving) if settings.compose else u + update
         before, u = u, apply(smooth, total.mul_(certainty)).div_(smoothed_certainty)
         step_done()
-        if _mean_change(u, before, certainty) < settings.smallest_step * spacing:
+        if _mean_change(u, before, certainty) < level.smallest_step * spacing:
             break
     return Lattice(u, lattice_grid)
 

@@ -18,13 +18,14 @@ class Level:
 
     ``spacing`` of the images (mm); at most ``updates`` of the field; ``smoothing``: standard deviation of the Gaussian
     on the field, in units of the lattice spacing / 1.5; ``shape_weight`` of the distance to the organ's border beside
-    the grey values (0: not used).
+    the grey values (0: not used); ``smallest_step``: mean update in samples at which the level is finished.
     """
 
     spacing: float
     updates: int
     smoothing: float
     shape_weight: float = 0.0
+    smallest_step: float = 0.003
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,12 @@ class Settings:
     below which a local contrast is noise; ``outside_weight`` of voxels around the region within ``margin`` (mm);
     ``lattice``: spacing of the control lattice in samples; ``window``: averaging window of the normal equations in
     lattice spacings / 1.5; ``damping`` relative to the mean trace of the normal equations; ``robust``: residual at
-    which a voxel loses half its weight; ``step_limit``: largest update in samples; ``smallest_step``: mean update in
-    samples at which a level is finished.
+    which a voxel loses half its weight; ``step_limit``: largest update in samples.
     """
 
     levels: tuple[Level, ...]
     rescue: tuple[Level, ...] = ()
-    normalisation: float = 4.0
+    normalisation: float = 3.0
     contrast_floor: float = 60.0
     outside_weight: float = 0.1
     margin: float = 2.0
@@ -52,7 +52,6 @@ class Settings:
     damping: float = 0.05
     robust: float = 1.5
     step_limit: float = 0.8
-    smallest_step: float = 0.003
     compose: bool = False
 
 
@@ -62,9 +61,10 @@ _LUNGS: dict[Quality, Settings] = {
     "balanced": Settings((_LUNG_COARSE, Level(4, 20, 1.4), Level(2.5, 12, 1.2))),
     "accurate": Settings((_LUNG_COARSE, Level(4, 20, 1.4), Level(2.5, 10, 1.4), Level(1.8, 8, 1.4))),
 }
-_LUNG_RESCUE = (Level(8, 15, 1.6, shape_weight=3.0), Level(4, 20, 1.4, shape_weight=1.0))
-"""A second start for large motion: the border of the lung leads, then fades (see :mod:`solver`)."""
-_LUNG_RESCUE_FINE = Level(2.5, 20, 1.4, shape_weight=0.3)
+_LUNG_RESCUE = (Level(8, 15, 1.6, 3.0, smallest_step=0.0), Level(4, 20, 1.4, 1.0, smallest_step=0.0))
+"""A second start for large motion: the border of the lung leads, then fades (see :mod:`solver`). What is still on its
+way are small wedges at the wall, which a mean update does not show: all updates are made."""
+_LUNG_RESCUE_FINE = Level(2.5, 40, 1.4, shape_weight=0.3, smallest_step=0.0)
 """Replaces the level of 2.5 mm after such a start: the grey values need more updates to finish the work."""
 
 
