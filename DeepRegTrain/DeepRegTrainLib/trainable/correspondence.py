@@ -20,7 +20,7 @@ from ..losses.candidates import needed_correction, surprise
 from ..objective import Objective, error_mm
 from ..pair_level import NOTHING, PairLevel
 from ..pairs.training_pair import TrainingPair
-from .interface import ERROR, Deployment, Stage
+from .interface import ERROR, Deployment, LevelEstimate, Stage
 
 PHASES = (0.08, 0.33, 0.6)
 """Shares of the steps from which the last coarse level, the finest level and its second application are trained."""
@@ -93,6 +93,16 @@ class TrainableCorrespondence:
         *_, last = self.network.coarse(fixed, moving, pair.region)
         return at_full_resolution(last).field.float()
 
+    def level_estimates(self, pair: TrainingPair, step: int) -> list[LevelEstimate]:
+        fixed, moving = channels(pair)
+        levels = self.network.estimates if step >= self._starts[1] else self.network.coarse
+        # The finest level comes more than once; its last field counts.
+        fields = {estimate.cell: estimate.field for estimate in levels(fixed, moving, pair.region)}
+        return [
+            LevelEstimate(f"level of {cell * self._spacing_mm:g} mm", None, _on_voxels(field, cell).float())
+            for cell, field in fields.items()
+        ]
+
     def stages(self, steps: int) -> list[Stage]:
         names = ("first level", "coarse levels", "finest level", "finest level twice")
         found = dict(zip((0, *self._starts), names, strict=True))
@@ -149,6 +159,13 @@ def channels(pair: TrainingPair) -> tuple[Tensor, Tensor]:
     fixed = image_channels(pair.fixed, pair.fixed_seen)
     moving = image_channels(pair.moving, pair.moving_seen)
     return tuple(image.contiguous(memory_format=torch.channels_last_3d) for image in (fixed, moving))  # type: ignore[return-value]
+
+
+def _on_voxels(field: Tensor, cell: int) -> Tensor:
+    """A field on cells of ``cell`` voxels, a power of two, on the voxels."""
+    while cell > 1:
+        field, cell = finer(field), cell // 2
+    return field
 
 
 def without_margin(pair: TrainingPair) -> TrainingPair:

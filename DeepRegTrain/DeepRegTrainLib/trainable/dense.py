@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..objective import Objective, error_mm
 from ..pair_level import PairLevel
 from ..pairs.training_pair import TrainingPair
-from .interface import ERROR, Deployment, Stage
+from .interface import ERROR, Deployment, LevelEstimate, Stage
 
 
 class TrainableUNet:
@@ -32,6 +32,9 @@ class TrainableUNet:
 
     def estimate(self, pair: TrainingPair, step: int) -> Tensor:
         return self.network(gradient_images(pair)).float()
+
+    def level_estimates(self, pair: TrainingPair, step: int) -> list[LevelEstimate]:
+        return []
 
     def stages(self, steps: int) -> list[Stage]:
         return [Stage(0, "all levels")]

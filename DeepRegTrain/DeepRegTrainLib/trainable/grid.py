@@ -20,7 +20,7 @@ from torch.nn import functional
 from ..objective import Objective, error_mm
 from ..pair_level import PairLevel
 from ..pairs.training_pair import TrainingPair
-from .interface import ERROR, Deployment, Stage
+from .interface import ERROR, Deployment, LevelEstimate, Stage
 
 LATTICE_PARTS = 20
 """Parts of the grid along each axis between which the spline is interpolated linearly."""
@@ -46,6 +46,9 @@ class TrainableVGGGrid:
 
     def estimate(self, pair: TrainingPair, step: int) -> Tensor:
         return dense_field(self.network(windowed_images(pair)).float(), pair.fixed.shape[2:])
+
+    def level_estimates(self, pair: TrainingPair, step: int) -> list[LevelEstimate]:
+        return []
 
     def stages(self, steps: int) -> list[Stage]:
         return [Stage(0, "all layers")]

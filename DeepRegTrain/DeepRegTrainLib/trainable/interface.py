@@ -32,6 +32,17 @@ class Deployment:
     input: ModelInput
 
 
+@dataclass(frozen=True)
+class LevelEstimate:
+    """What one level of a network makes of a pair: displacements ``field`` (1, 3, z, y, x) in voxels on the grid of the
+    pair. Where the estimate is a sum over levels, ``alpha`` is the weight of this one, not yet applied to ``field``;
+    where each level corrects the one before, there is none, and ``field`` is what is known after the level."""
+
+    name: str
+    alpha: float | None
+    field: Tensor
+
+
 class TrainableNetwork(Protocol):
     """A network under training. ``network`` holds the weights; all else follows from the settings and the step, so that
     a run can go on from any step."""
@@ -49,6 +60,11 @@ class TrainableNetwork(Protocol):
     def estimate(self, pair: TrainingPair, step: int) -> Tensor:
         """The displacements (1, 3, z, y, x) in voxels that the network as trained by ``step`` gives on the grid of the
         pair. Called in evaluation mode and without gradients."""
+        ...
+
+    def level_estimates(self, pair: TrainingPair, step: int) -> list[LevelEstimate]:
+        """The levels that :meth:`estimate` is made from, coarse to fine; none for a network of one piece. Called as it
+        is."""
         ...
 
     def stages(self, steps: int) -> list[Stage]:

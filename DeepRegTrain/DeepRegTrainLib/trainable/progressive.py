@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from DeepRegLib.errors import ModelProblem
 from DeepRegLib.networks.progressive_schedule import alpha_schedule, level_start
 from DeepRegLib.networks.progressive_unet import ProgressiveUNet
@@ -14,7 +15,7 @@ from ..objective import Objective, error_mm
 from ..pair_level import PairLevel
 from ..pairs.training_pair import TrainingPair
 from .dense import gradient_images, unet_deployment
-from .interface import ERROR, Deployment, Stage
+from .interface import ERROR, Deployment, LevelEstimate, Stage
 
 
 class TrainableProgressiveUNet:
@@ -58,7 +59,20 @@ class TrainableProgressiveUNet:
 
     def estimate(self, pair: TrainingPair, step: int) -> Tensor:
         field = self.network.at_active_level(gradient_images(pair), self.alphas(step)).float()
-        return functional.interpolate(field, size=pair.fixed.shape[2:], mode="trilinear", align_corners=False)
+        return _resized(field, pair.fixed.shape[2:])
+
+    def level_estimates(self, pair: TrainingPair, step: int) -> list[LevelEstimate]:
+        alphas = self.alphas(step)
+        fields = self.network.level_fields(gradient_images(pair), alphas)
+        active = fields[max(fields)].shape[2:]  # by way of this grid, as the estimate is, or they would not sum to it
+        return [
+            LevelEstimate(
+                f"level {level + 1} of {self.levels}",
+                alphas[level],
+                _resized(_resized(field.float(), active), pair.fixed.shape[2:]),
+            )
+            for level, field in fields.items()
+        ]
 
     def stages(self, steps: int) -> list[Stage]:
         starts = [(max(0, int(level_start(k, self._delta, self._period))), k) for k in range(self.levels)]
@@ -81,3 +95,8 @@ class TrainableProgressiveUNet:
                 f"{step}: what infers is not trained yet.",
                 "Go on with the run, or start one with more steps or a shorter schedule.",
             )
+
+
+def _resized(field: Tensor, size: torch.Size) -> Tensor:
+    """The field on a grid of ``size`` (z, y, x) over the same extent; the vectors keep their values."""
+    return functional.interpolate(field, size=size, mode="trilinear", align_corners=False)
