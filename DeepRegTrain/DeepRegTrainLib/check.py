@@ -93,12 +93,13 @@ class DataCheck:
         """Raises :class:`~DeepRegLib.errors.BadInput` when a scan that is used is missing or has changed: a run that
         goes on with other data would not be what its folder says."""
         for scan in self.scans:
-            file = self.folder / scan.file
-            if scan.use and (not file.is_file() or checksum(file) != scan.sha256):
-                raise BadInput(
-                    f"The scan '{file}' is not what it was when the run began.",
-                    "Bring it back, or start a new run with the scans as they are.",
-                )
+            if scan.use:
+                _require_unchanged(self.folder / scan.file, scan.sha256)
+
+    def require_unchanged_file(self, file: Path) -> None:
+        """The same for one of :meth:`files`."""
+        scan = next(scan for scan in self.scans if self.folder / scan.file == file)
+        _require_unchanged(file, scan.sha256)
 
 
 def check_folder(
@@ -134,6 +135,20 @@ def checksum(file: Path) -> str:
         while piece := stream.read(HASH_PIECE):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _require_unchanged(file: Path, sha256: str) -> None:
+    try:
+        change = "" if checksum(file) == sha256 else "its content has changed"
+    except FileNotFoundError:
+        change = "it is missing"
+    except OSError as error:
+        change = f"it cannot be read ({error.strerror})"
+    if change:
+        raise BadInput(
+            f"The scan '{file}' is not what it was when the run began: {change}.",
+            "Bring it back and resume the run, or start a new run with the scans as they are.",
+        )
 
 
 def _looked_at(file: Path, relative: str, folder: Path, source: Any) -> ScanCheck:

@@ -18,8 +18,9 @@ from .check import DataCheck
 from .run_folder.checkpoint import AVERAGE, WEIGHTS, Checkpoint, read_last_checkpoint
 from .run_folder.layout import RunFolder, read_json, write_json
 from .run_folder.tables import Table
+from .run_record import RunRecord
 from .settings import Settings
-from .start import PHANTOMS, RunRecord
+from .start import PHANTOMS
 from .trainable.build import build_trainable
 from .trainable.interface import TrainableNetwork
 from .trainable.progressive import TrainableProgressiveUNet

@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,17 @@ import numpy as np
 import safetensors
 import torch
 from DeepRegLib import __version__
-from DeepRegLib.errors import BadInput
 
 from .check import DataCheck, check_folder
 from .distributed import Group
 from .dry_run import DryRun, dry_run
+from .lengthen import lengthen
 from .pairs import Mixture, PairGenerator, Phantoms, Preset, Scans, Source, preset
 from .run_folder.layout import RunFolder, read_json, write_json
 from .run_folder.lock import held_lock
 from .run_folder.status import FAILED, StatusFile, words_for
+from .run_folder.stop_wish import StopWish, forget_wish
+from .run_record import RunRecord
 from .settings import Settings
 from .trainable.build import build_trainable
 from .training_run import Asked, Progress, TrainingRun
@@ -32,28 +33,6 @@ from .validators import Validators
 VALIDATION_SEED = 1_000_003
 """Added to the seed: pairs of validation have motion and noise that training never draws."""
 PHANTOMS = 8
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What ``config.json`` holds: everything that decides a run, and where it ran."""
-
-    settings: Settings
-    pair_preset: Preset
-    about: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"settings": self.settings.to_dict(), "pairs": self.pair_preset.to_dict(), "about": self.about}
-
-    @classmethod
-    def read(cls, run: RunFolder) -> RunRecord:
-        """Raises :class:`~DeepRegLib.errors.BadInput`."""
-        content = read_json(run.config)
-        try:
-            settings, pairs, about = (content[name] for name in ("settings", "pairs", "about"))
-        except KeyError as error:
-            raise BadInput(f"'{run.config}' is damaged: {error} is missing.") from error
-        return cls(Settings.from_dict(settings), Preset.from_dict(pairs), about)
 
 
 def begin(
@@ -99,29 +78,39 @@ def open_run(
     group: Group = Group(),  # noqa: B008
     progress: Progress = lambda fraction, words: None,
     asked: Asked = lambda: False,
+    old_wish: StopWish | None = None,
+    steps: int | None = None,
 ) -> Iterator[TrainingRun]:
     """The run in a folder, locked against other processes, ready to :meth:`~.training_run.TrainingRun.go` from where it
-    is.
+    is. ``old_wish`` to stop was there before anybody asked for this start; any other one counts. With ``steps`` the run
+    is made longer first (:func:`.lengthen.lengthen`).
 
     Raises :class:`~DeepRegLib.errors.BadInput`: no run, another process trains it, the scans have changed.
     """
     run.require_run()
     with _locked(run, group):
+        if group.is_first and steps is not None:
+            lengthen(run, steps)
+        group.wait()
         record = RunRecord.read(run)
         settings = record.settings
         device = group.device(settings.device)
         try:
-            yield _ready(run, record, settings, device, group, progress, asked)
+            if group.is_first:
+                run.remove_unfinished()
+                forget_wish(run, old_wish)
+            training = _ready(run, record, settings, device, group, progress, asked)
         except BaseException as problem:
             _say_why(run, settings, problem, group)
             raise
+        yield training
 
 
 def training_pairs(
     run: RunFolder, settings: Settings, pair_preset: Preset, check: DataCheck, device: torch.device
 ) -> PairGenerator:
     """The pairs that the network learns from."""
-    source = _source(run, check.files("train"), settings.phantoms)
+    source = _source(run, check, "train", settings.phantoms)
     return PairGenerator(source, pair_preset, settings.size, settings.spacing_mm, settings.seed, device)
 
 
@@ -129,8 +118,7 @@ def validation_pairs(
     run: RunFolder, settings: Settings, pair_preset: Preset, check: DataCheck, device: torch.device
 ) -> PairGenerator:
     """Pairs of people who are held out (or of all, where nobody is), with motion that training does not draw."""
-    files = check.files("validate") or check.files("train")
-    source = _source(run, files, 0.0)
+    source = _source(run, check, "validate" if check.files("validate") else "train", 0.0)
     seed = settings.seed + VALIDATION_SEED
     return PairGenerator(source, pair_preset, settings.size, settings.spacing_mm, seed, device)
 
@@ -164,9 +152,6 @@ def _ready(
     progress: Progress,
     asked: Callable[[], bool],
 ) -> TrainingRun:
-    if group.is_first:
-        run.remove_unfinished()
-        run.stop.unlink(missing_ok=True)  # an old wish
     check = DataCheck.from_dict(read_json(run.data))
     if group.is_first:
         check.require_unchanged()
@@ -177,8 +162,9 @@ def _ready(
     return TrainingRun(run, steps, pairs, Validators(run, settings, validated), progress, asked)
 
 
-def _source(run: RunFolder, files: list[Path], phantoms: float) -> Source:
-    scans = Scans(files, cache=run.cache)
+def _source(run: RunFolder, check: DataCheck, use: str, phantoms: float) -> Source:
+    # Scans are read when they are first drawn: what has become of one since the run began is found out then.
+    scans = Scans(check.files(use), cache=run.cache, before_reading=check.require_unchanged_file)
     if phantoms <= 0:
         return scans
     return Mixture([scans, Phantoms(PHANTOMS)], [1 - phantoms, phantoms])
@@ -194,8 +180,8 @@ def _locked(run: RunFolder, group: Group) -> Iterator[None]:
 
 
 def _say_why(run: RunFolder, settings: Settings, problem: BaseException, group: Group) -> None:
-    """A run that could not even begin says so too; one that ended in the middle has said it itself."""
-    if group.is_first and not isinstance(problem, KeyboardInterrupt | GeneratorExit):
+    """A run that could not even begin says so too."""
+    if group.is_first and not isinstance(problem, KeyboardInterrupt):
         run.note(words_for(problem))
         if not run.status.exists():
             StatusFile(run.status, settings.steps).update(state=FAILED, message=words_for(problem))

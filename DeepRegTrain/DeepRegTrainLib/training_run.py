@@ -15,7 +15,8 @@ from .pairs.training_pair import TrainingPair
 from .run_folder.checkpoint import Checkpoint, full_disk, read_last_checkpoint, restore, state_of, write_checkpoint
 from .run_folder.layout import RunFolder
 from .run_folder.status import FAILED, FINISHED, STOPPED, TRAINING, VALIDATING, Status, StatusFile, words_for
-from .run_folder.tables import Table
+from .run_folder.tables import STEP, Table
+from .step_window import StepWindow
 from .trainable.interface import stage_at
 from .training_step import StepNumbers, Steps
 from .validation import COLUMNS as VALIDATION_COLUMNS
@@ -69,10 +70,11 @@ class TrainingRun:
         self._validation = Table(run.validation, VALIDATION_COLUMNS)
         self._stages = steps.trainable.stages(self._settings.steps)
         self._status = StatusFile(run.status, self._settings.steps)
-        self._window = Window()
+        self._window = StepWindow()
         self._best: float | None = None
         self._before = 0.0
         self._begun = time.perf_counter()
+        self._cut_short = False
         self._saved_step: int | None = None
         self._saved_at = time.perf_counter()
 
@@ -92,11 +94,15 @@ class TrainingRun:
     def _go(self) -> Status:
         first = self._resume()
         self._say(TRAINING, step=first)
+        if self._validation_is_missing(first):
+            self._validate(first)
         with self._pairs.stream(first) as drawn:
             for step in range(first, self._settings.steps):
                 if self._asked_to_stop():
                     return self._stop(step)
                 self._step(step, drawn)
+        if self._cut_short:
+            return self._stop(self._settings.steps)
         if self._saved_step != self._settings.steps:
             self._save(self._settings.steps)
         self._say(FINISHED, step=self._settings.steps, seconds_left=0.0)
@@ -111,7 +117,7 @@ class TrainingRun:
         done = step + 1
         last = done == self._settings.steps
         self._log(done, numbers)
-        if done % self._settings.validate_every == 0 or last:
+        if self._is_validated(done):
             self._validate(done)
         overdue = time.perf_counter() - self._saved_at > CHECKPOINT_S
         if done % self._settings.checkpoint_every == 0 or last or overdue:
@@ -136,19 +142,38 @@ class TrainingRun:
                 self._metrics.append({"step": done, "stage": stage, **self._window.row(), "seconds": self._seconds()})
             self._window.clear()
 
+    def _is_validated(self, done: int) -> bool:
+        return done > 0 and (done % self._settings.validate_every == 0 or done == self._settings.steps)
+
+    def _validation_is_missing(self, done: int) -> bool:
+        """Whether the last validation was cut short: somebody had asked to stop."""
+        mine = self._group.is_first and self._is_validated(done)
+        missing = mine and not any(row[STEP] == str(done) for row in self._validation.rows())
+        return self._group.any(missing, self._steps.device)
+
     def _validate(self, done: int) -> None:
         if self._group.is_first:
             self._say(VALIDATING, step=done)
-            with self._disk_may_be_full():
-                found = self._validators.run(self._steps, done, self._validation)
-            if found is not None:
-                if self._best is None or found < self._best:
-                    self._best = found
-                    with self._disk_may_be_full():
-                        write_checkpoint(self._run.best, self._state(done), kept=1)
-                self._run.note(f"Step {done}: validation error {found:.3f} mm")
+            try:
+                self._keep_best(self._validated(done), done)
+            except Cancelled:
+                self._cut_short = True
+                self._run.note(f"Step {done}: the validation was cut short; it is made when the run goes on")
             self._say(TRAINING, best_error_mm=self._best)
-        self._group.wait()
+        self._cut_short = self._group.any(self._cut_short, self._steps.device)
+
+    def _validated(self, done: int) -> float | None:
+        with self._disk_may_be_full():
+            return self._validators.run(self._steps, done, self._validation, self._is_asked)
+
+    def _keep_best(self, found: float | None, done: int) -> None:
+        if found is None:
+            return
+        if self._best is None or found < self._best:
+            self._best = found
+            with self._disk_may_be_full():
+                write_checkpoint(self._run.best, self._state(done), kept=1)
+        self._run.note(f"Step {done}: validation error {found:.3f} mm")
 
     def _stop(self, step: int) -> Status:
         if self._saved_step != step:
@@ -159,8 +184,11 @@ class TrainingRun:
         return self._status.now
 
     def _asked_to_stop(self) -> bool:
-        asked = self._asked() or (self._group.is_first and self._run.stop.exists())
-        return self._group.any(asked, self._steps.device)
+        return self._group.any(self._is_asked(), self._steps.device)
+
+    def _is_asked(self) -> bool:
+        """Whether somebody asked this process."""
+        return self._asked() or (self._group.is_first and self._run.stop.exists())
 
     def _save(self, done: int) -> None:
         if self._group.is_first:
@@ -191,7 +219,7 @@ class TrainingRun:
         steps = self._steps
         numbers: dict[str, Any] = restore(checkpoint, steps.network, steps.optimiser, steps.average)
         self._steps.set_state(numbers["steps"])
-        self._window = Window.from_dict(numbers["window"])
+        self._window = StepWindow.from_dict(numbers["window"])
         self._best, self._before = numbers["best_error_mm"], numbers["seconds"]
         self._saved_step = checkpoint.step
         self._status.now = Status(
@@ -219,48 +247,6 @@ class TrainingRun:
             yield
         except OutputProblem as problem:
             raise full_disk(problem, self._saved_step) from problem
-
-
-class Window:
-    """Sums over the steps since the last row of the table."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sums = [0.0, 0.0, 0.0, 0.0]
-        self.rate = 0.0
-        self.seconds = 0.0
-        self.drawing = 0.0
-        self._recent: float | None = None
-
-    def add(self, numbers: StepNumbers, seconds: float, drawing: float) -> None:
-        self.count += 1
-        values = (numbers.loss, numbers.error_mm, numbers.zero_mm, numbers.gradient)
-        self.sums = [total + value for total, value in zip(self.sums, values, strict=True)]
-        self.rate = numbers.learning_rate
-        self.seconds += seconds
-        self.drawing += drawing
-        self._recent = seconds if self._recent is None else 0.9 * self._recent + 0.1 * seconds
-
-    def row(self) -> dict[str, float]:
-        means = dict(zip(("loss", "error_mm", "zero_mm", "gradient"), self.sums, strict=True))
-        row = {name: total / self.count for name, total in means.items()}
-        return {**row, "learning_rate": self.rate, "drawing_share": self.drawing / max(self.seconds, 1e-9)}
-
-    def seconds_per_step(self) -> float:
-        return self._recent or 0.0
-
-    def clear(self) -> None:
-        self.count, self.sums, self.seconds, self.drawing = 0, [0.0, 0.0, 0.0, 0.0], 0.0, 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("count", "sums", "rate", "seconds", "drawing")}
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Window:
-        window = cls()
-        for name, value in content.items():
-            setattr(window, name, value)
-        return window
 
 
 class _Share:

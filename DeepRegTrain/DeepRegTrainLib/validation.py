@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from DeepRegLib.datasets.load_pair import load_pair
-from DeepRegLib.errors import DeepRegError
+from DeepRegLib.errors import Cancelled, DeepRegError
 from DeepRegLib.models.card import ModelCard
 from DeepRegLib.models.find import FOLDERS_VARIABLE
 from DeepRegLib.models.save import save_model
@@ -28,7 +28,7 @@ from .pair_level import PairLevel, focused
 from .pairs.training_pair import TrainingPair
 from .pairs.working_grid import jacobian_determinant
 from .pictures import picture_of
-from .trainable.interface import TrainableNetwork
+from .trainable.interface import LevelEstimate, TrainableNetwork
 
 INSIDE = 0.5
 COLUMNS = ("step", "data", "error_mm", "folding_percent", "zero_mm", "solver_mm", "seconds")
@@ -59,7 +59,7 @@ class PairSource(Protocol):
 class SyntheticValidation:
     """``count`` pairs of ``source``, whose seed (and scans, where some are held out) are not those of the training.
     Errors are means over the voxels with a weight, those away from the region counting ``outside``. Controls are kept
-    in ``known``, which a run folder keeps as JSON."""
+    in ``known``, which a run folder keeps as JSON; ``sample`` is the first pair with its estimate and its levels."""
 
     def __init__(self, source: PairSource, count: int, outside: float, known: dict[str, Any]) -> None:
         self._source = source
@@ -67,14 +67,23 @@ class SyntheticValidation:
         self._outside = outside
         self.known = known
         self.pictures: list[np.ndarray] = []
-        self.sample: tuple[TrainingPair, torch.Tensor] | None = None
+        self.sample: tuple[TrainingPair, torch.Tensor, list[LevelEstimate]] | None = None
 
     def __call__(
-        self, trainable: TrainableNetwork, step: int, precision: str = "float32"
+        self,
+        trainable: TrainableNetwork,
+        step: int,
+        precision: str = "float32",
+        asked_to_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[ValidationNumbers]:
-        """The network as trained by ``step``, computed in ``precision``."""
+        """The network as trained by ``step``, computed in ``precision``.
+
+        Raises :class:`~DeepRegLib.errors.Cancelled` before the next pair, once somebody ``asked_to_stop``.
+        """
         self.pictures = []
         for index in range(self._count):
+            if asked_to_stop():
+                raise Cancelled("The validation was cut short.")
             pair = focused(self._source.draw(index), self._outside)
             level = PairLevel.of(pair, 1)
             start = time.perf_counter()
@@ -82,7 +91,8 @@ class SyntheticValidation:
                 field = trainable.estimate(pair, step)
             seconds = time.perf_counter() - start
             if index == 0:
-                self.sample = pair, field
+                with torch.no_grad(), autocast(precision, self._source.device):
+                    self.sample = pair, field, trainable.level_estimates(pair, step)
             if index < PICTURED:
                 self.pictures.append(picture_of(pair, field))
             name = f"held-out pair {index + 1}"
@@ -99,8 +109,13 @@ class LandmarkValidation:
         self._folders = list(folders)
         self.known = known
 
-    def __call__(self, network: torch.nn.Module, card: ModelCard) -> Iterator[ValidationNumbers]:
-        """``network`` is the one that is deployed, ``card`` describes it."""
+    def __call__(
+        self, network: torch.nn.Module, card: ModelCard, asked_to_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[ValidationNumbers]:
+        """``network`` is the one that is deployed, ``card`` describes it.
+
+        Raises :class:`~DeepRegLib.errors.Cancelled` once somebody ``asked_to_stop``.
+        """
         for folder in self._folders:
             pair = load_pair(folder)
             given: dict[str, Any] = {
@@ -110,6 +125,7 @@ class LandmarkValidation:
                 "fixed_landmarks": pair.fixed_landmarks,
                 "moving_landmarks": pair.moving_landmarks,
                 "threads": torch.get_num_threads(),
+                "cancelled": asked_to_stop,
             }
             name = f"landmarks of {folder.name}"
             if name not in self.known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from DeepRegLib.errors import ModelProblem
@@ -36,15 +37,18 @@ class Validators:
         folders = [Path(folder) for folder in settings.validation_folders]
         self._landmarks = LandmarkValidation(folders, known)
 
-    def run(self, steps: Steps, done: int, table: Table) -> float | None:
+    def run(
+        self, steps: Steps, done: int, table: Table, asked_to_stop: Callable[[], bool] = lambda: False
+    ) -> float | None:
         """Validate the network after ``done`` steps; gives the mean error in mm (see :func:`mean_error`).
 
-        Raises :class:`~DeepRegLib.errors.OutputProblem`.
+        Raises :class:`~DeepRegLib.errors.OutputProblem`, and :class:`~DeepRegLib.errors.Cancelled` soon after somebody
+        ``asked_to_stop``; nothing of this validation is kept then.
         """
         average = steps.average.state if steps.average else None
         with averaged_weights(steps.network, average):
-            numbers = list(self._synthetic(steps.trainable, done - 1, self._settings.precision))
-            numbers += self._on_landmarks(steps, done)
+            numbers = list(self._synthetic(steps.trainable, done - 1, self._settings.precision, asked_to_stop))
+            numbers += self._on_landmarks(steps, done, asked_to_stop)
         for row in numbers:
             table.append(as_row(row, done))
         write_json(self._run.controls, self._synthetic.known)
@@ -55,9 +59,9 @@ class Validators:
             self._synthetic.sample = None  # its memory is wanted elsewhere
         return mean_error(numbers)
 
-    def _on_landmarks(self, steps: Steps, done: int) -> list[ValidationNumbers]:
+    def _on_landmarks(self, steps: Steps, done: int, asked_to_stop: Callable[[], bool]) -> list[ValidationNumbers]:
         try:
             network, card = card_under_training(steps.trainable, steps.network, self._settings, done)
         except ModelProblem:
             return []  # the part that will infer is not trained yet
-        return list(self._landmarks(network, card))
+        return list(self._landmarks(network, card, asked_to_stop))

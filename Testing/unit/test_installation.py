@@ -46,7 +46,7 @@ def test_nothing_is_said_asked_or_done_when_all_is_installed(computer: Computer)
     computer.versions |= {"torch": "2.9.1+cpu", "safetensors": "0.8.0"}
     installation.install_missing(ask=True)
     installation.check_installed()
-    assert installation.what_register_will_install() is None
+    assert installation.what_will_be_installed("Register") is None
     assert (computer.questions, computer.done, computer.windows) == ([], [], [])
 
 
@@ -54,7 +54,7 @@ def test_looking_imports_no_torch() -> None:
     code = (
         "import installation_cases as cases, sys; cases.stand_in_translation()\n"
         "from DeepRegSlicer import installation\n"
-        "installation.missing_packages(); installation.what_register_will_install()\n"
+        "installation.missing_packages(); installation.what_will_be_installed('Register')\n"
         "assert not {'torch', 'safetensors', 'SimpleITK', 'PyTorchUtils', 'qt'} & set(sys.modules), sys.modules"
     )
     answer = subprocess.run(
@@ -101,24 +101,25 @@ def test_the_same_versions_are_asked_for_as_outside_slicer() -> None:
 
 def test_the_panel_says_what_is_installed_and_how_much(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     computer.has_pytorch_extension()
-    expected = "Register will first install PyTorch (about {}) and safetensors (1 MB) from the internet."
-    assert installation.what_register_will_install() == expected.format("0.3 GB")
+    expected = "'Register' will first install PyTorch (about {}) and safetensors (1 MB) from the internet."
+    assert installation.what_will_be_installed("Register") == expected.format("0.3 GB")
     monkeypatch.setattr(installation, "_has_nvidia_card", lambda: True)
-    assert installation.what_register_will_install() == expected.format("3 GB")
+    assert installation.what_will_be_installed("Register") == expected.format("3 GB")
 
 
 def test_without_the_extension_the_panel_names_it_and_the_build_for_the_processor(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installation, "_has_nvidia_card", lambda: True)
-    sentence = installation.what_register_will_install()
+    sentence = installation.what_will_be_installed("Start")
+    assert sentence.startswith("'Start' will first install")
     assert "for the processor" in sentence and "extension PyTorch" in sentence and "0.3 GB" in sentence
 
 
 def test_the_page_on_installation_has_the_commands_of_the_messages() -> None:
     page = (REPOSITORY / "docs" / "installation.md").read_text(encoding="utf-8")
     command = "PythonSlicer -m pip install --no-index --find-links wheels torch safetensors"
-    assert command in page and command in installation.installation_problem("NewConnectionError").hint
+    assert command in page and command in installation.installation_problem("NewConnectionError", "Register").hint
     assert all(f'"{package.requirement}"' in page for package in installation.needed_packages())
     assert installation.PROCESSOR_INDEX in page
 
@@ -168,9 +169,28 @@ def test_a_script_that_has_decided_is_not_asked(computer: Computer) -> None:
 
 def test_declining_installs_nothing_and_is_an_error_of_its_own(computer: Computer) -> None:
     computer.answer = False
-    with pytest.raises(InstallationProblem, match="was not installed, so nothing was registered"):
+    with pytest.raises(InstallationProblem, match="was not installed, so nothing was done") as problem:
         installation.install_missing(ask=True)
+    assert problem.value.hint == "Press 'Register' again to install it."
     assert computer.done == [] and computer.windows == []
+
+
+def test_question_and_hints_name_the_button_that_was_pressed(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computer.answer = False
+    with pytest.raises(InstallationProblem) as declined:
+        installation.install_missing(ask=True, button="Start")
+    assert computer.questions[0].startswith("'Start' will first install")
+    computer.answer, computer.fails, computer.log = True, PIP_FAILED, ["NewConnectionError"]
+    with pytest.raises(InstallationProblem) as failed:
+        installation.install_missing(ask=True, button="Start")
+    monkeypatch.setattr(installation, "PROCESSOR_ROOM_GB", 1e9)
+    with pytest.raises(InstallationProblem) as full:
+        installation.install_missing(ask=True, button="Start")
+    for problem in (declined, failed, full):
+        assert "press 'Start' again" in problem.value.hint.replace("Press", "press")
+        assert "{" not in problem.value.hint
 
 
 def test_only_what_is_missing_is_installed(computer: Computer) -> None:
@@ -243,7 +263,7 @@ def test_the_real_pip_refuses_to_replace_numpy_from_a_folder_with_spaces(
         held = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Would install greedy_package-1.0 numpy-99.0" in free.stdout.replace("greedy-package", "greedy_package")
     assert held.returncode != 0
-    problem = installation.installation_problem(held.stdout + held.stderr)
+    problem = installation.installation_problem(held.stdout + held.stderr, "Register")
     assert "would have replaced numpy or SimpleITK" in str(problem)
 
 

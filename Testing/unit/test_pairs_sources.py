@@ -32,6 +32,13 @@ def thorax():
     return prepare_volume(thorax_volume(), SPACING_MM).anatomy(CPU)
 
 
+@pytest.fixture(scope="module")
+def thorax_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.mha"
+    write_volume(thorax_volume((5.0, 5.0, 6.0)), path)
+    return path
+
+
 def test_lungs_and_their_box_are_found(thorax):
     assert thorax.is_lungs
     # The lungs of the test patient: an ellipsoid cut at z = -80 and along the middle.
@@ -89,6 +96,44 @@ def test_a_damaged_cache_is_made_again(tmp_path):
     stored = next(cache.iterdir())
     stored.write_bytes(stored.read_bytes()[:1000])
     assert np.array_equal(prepare_scan(path, 4.0, cache).image, first.image)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_happens_to_a_cached_file_the_scan_is_the_same(tmp_path, thorax_file, seed):
+    """Cut, emptied, overwritten, single bits: some of them look like an encrypted archive or one of another version."""
+    cache, chance = tmp_path / "cache", rng(seed)
+    first = prepare_scan(thorax_file, 5.0, cache)
+    stored = next(cache.iterdir())
+    content = stored.read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    damages = [b"", content[:1], chance.bytes(500), content[: chance.integers(len(content))]]
+    for place in [*range(directory + 6, directory + 12), *chance.integers(len(content), size=6)]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(chance.integers(8))
+        damages.append(bytes(damaged))
+    for damaged in damages:
+        stored.write_bytes(damaged)
+        again = prepare_scan(thorax_file, 5.0, cache)
+        for name in ("image", "region", "wall"):
+            assert np.array_equal(getattr(again, name), getattr(first, name))
+
+
+def test_only_a_scan_that_is_read_is_asked_about_and_it_can_be_refused(tmp_path, thorax_file):
+    asked = []
+
+    def refuse(file):
+        asked.append(file)
+        raise BadInput("It has changed.")
+
+    prepare_scan(thorax_file, 5.0, tmp_path / "cache")
+    assert Scans([thorax_file], 5.0, tmp_path / "cache", before_reading=refuse).draw(rng(), CPU).name == "scan.mha"
+    assert not asked
+    with pytest.raises(BadInput, match="It has changed"):
+        Scans([thorax_file], 5.0, tmp_path / "other", before_reading=refuse).draw(rng(), CPU)
+    assert asked == [thorax_file]
+    missing = tmp_path / "missing.mha"
+    with pytest.raises(BadInput, match="There is no file"):
+        Scans([missing], 5.0, tmp_path / "cache").draw(rng(), CPU)
 
 
 def test_the_bore_is_known_only_for_square_slices():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,17 +21,21 @@ from DeepRegLib.phantom import make_phantom, write_pair
 from DeepRegLib.registration import register
 from DeepRegTrainLib.dry_run import dry_run, duration
 from DeepRegTrainLib.export import ERROR_MEASURE, ExportOptions, export
+from DeepRegTrainLib.lengthen import lengthen
 from DeepRegTrainLib.losses.transformer import pulled
 from DeepRegTrainLib.pictures import picture_of
 from DeepRegTrainLib.run_folder.checkpoint import read_last_checkpoint, write_checkpoint
 from DeepRegTrainLib.run_folder.layout import RunFolder
+from DeepRegTrainLib.run_folder.status import read_status
+from DeepRegTrainLib.run_folder.stop_wish import NO_OLD_WISH_VARIABLE, old_wish
 from DeepRegTrainLib.run_folder.tables import Table
+from DeepRegTrainLib.run_record import RunRecord
 from DeepRegTrainLib.settings import Settings
 from DeepRegTrainLib.start import begin, open_run
 from DeepRegTrainLib.validation import COLUMNS, averaged_weights, folding_percent
 from model_cases import only_folder_of_models
 from safetensors.torch import load_file
-from training_cases import CPU, SMALL, Shapes, shapes_for, small, steps_of, tensors_of
+from training_cases import CPU, SMALL, Shapes, same_bits, shapes_for, small, steps_of, tensors_of
 
 SIZE = (64, 56, 56)
 
@@ -133,6 +140,27 @@ def test_a_progressive_network_cannot_be_exported_half_way(tmp_path: Path, scans
     assert not (tmp_path / "models").exists()
 
 
+def test_a_run_that_is_made_longer_is_the_one_that_was_told_so_from_the_start(tmp_path: Path, scans: Path) -> None:
+    """To the bit, where the learning rate does not follow the end; levels join when they would have."""
+    words: dict[str, Any] = {"network": "progressive_unet", "rate": "constant"}
+    long = trained(tmp_path / "long", scans, small(**words, steps=9, delta=1, period=3))
+    short = trained(tmp_path / "short", scans, small(**words, steps=5, delta=1, period=3))
+    for steps in (4, 5):
+        with pytest.raises(BadInput, match="has 5 steps already"), open_run(short, steps=steps):
+            pytest.fail("it went on")
+    with open_run(short, steps=9) as training:
+        assert (training.go().state, read_status(short).steps) == ("finished", 9)
+    assert same_bits(tensors_of(long.path), tensors_of(short.path))
+    assert "From 5 to 9 steps" in short.log.read_text()
+
+
+def test_the_levels_of_a_longer_run_join_when_they_would_have(tmp_path: Path, scans: Path) -> None:
+    run = trained(tmp_path / "run", scans, small("progressive_unet", steps=15))
+    before = RunRecord.read(run).settings.schedule
+    lengthen(run, 30)
+    assert RunRecord.read(run).settings.schedule == before == (1.0, 3.0)
+
+
 def test_a_folder_that_is_no_run_or_a_run_already_is_refused(tmp_path: Path, scans: Path) -> None:
     with pytest.raises(BadInput, match="holds no training run"):
         export(RunFolder(tmp_path), tmp_path / "models")
@@ -157,6 +185,59 @@ def test_a_run_whose_scans_have_changed_does_not_go_on(tmp_path: Path) -> None:
     write_volume(make_phantom(SIZE, seed=1).fixed, folder / "a.nii.gz")
     with pytest.raises(BadInput, match="is not what it was"), open_run(run):
         pytest.fail("it went on")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:1000]), "its content has changed"),
+        (lambda file: write_volume(make_phantom(SIZE, seed=1).fixed, file), "its content has changed"),
+        (Path.unlink, "it is missing"),
+    ],
+    ids=["cut", "another scan", "deleted"],
+)
+def test_a_scan_that_changes_before_it_is_first_drawn_ends_the_run_with_its_name(
+    tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    file = folder / "a.nii.gz"
+    write_volume(make_phantom(SIZE, seed=0).fixed, file)
+    content = file.read_bytes()
+    run = RunFolder(tmp_path / "run")
+    begin(run, folder, small(steps=2))
+    with open_run(run) as training:
+        spoil(file)
+        with pytest.raises(BadInput, match=f"The scan '.*a.nii.gz' is not what it was .*: {why}") as ended:
+            training.go()
+    assert "resume the run" in ended.value.hint
+    assert read_status(run).state == "failed" and str(ended.value) in read_status(run).message
+    assert run.log.read_text().count(str(ended.value)) == 1
+    file.write_bytes(content)
+    with open_run(run) as training:
+        assert training.go().state == "finished"
+
+
+def test_a_wish_to_stop_counts_unless_it_was_there_before_the_command(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    begin(run, scans, small(steps=2))
+    assert old_wish(run) is None
+    run.stop.touch()
+    os.utime(run.stop, (1, 1))  # long ago
+    old = old_wish(run)
+    monkeypatch.setenv(NO_OLD_WISH_VARIABLE, "1")
+    assert old_wish(run) is None  # whoever started the command took them away before
+    run.stop.touch()  # said again while the run is prepared
+    with open_run(run, old_wish=old) as training:
+        assert training.go().state == "stopped"
+    run.stop.touch()
+    os.utime(run.stop, (1, 1))
+    monkeypatch.delenv(NO_OLD_WISH_VARIABLE)
+    with open_run(run, old_wish=old_wish(run)) as training:
+        assert training.go().state == "finished"
+    assert not run.stop.exists()
 
 
 def test_wrong_settings_are_said_before_a_folder_is_made(tmp_path: Path, scans: Path) -> None:

@@ -23,17 +23,11 @@ from DeepRegTrainLib.run_folder.tables import Table
 from DeepRegTrainLib.settings import ADAMW
 from DeepRegTrainLib.training_run import METRICS_COLUMNS
 from DeepRegTrainLib.training_step import TrainingExploded
-from training_cases import SMALL, run_in, same_bits, shapes_for, small, steps_of, tensors_of
+from training_cases import SMALL, StopAfter, run_in, same_bits, shapes_for, small, steps_of, tensors_of
 
 PROCESS = Path(__file__).with_name("training_process.py")
 LIMIT_S = 120
 CLOCKS = {"seconds", "drawing_share"}
-
-
-def asked_after(count: int):
-    """A wish to stop that comes after so many steps."""
-    questions = iter(range(count + 1))
-    return lambda: next(questions) == count
 
 
 def rows_without_clocks(path: Path) -> list[dict[str, str]]:
@@ -49,8 +43,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path: Path, netwo
     settings = small(network, **changes)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run_in(whole, settings).go().state == "finished"
-    assert run_in(parts, settings, asked_after(5)).go().state == "stopped"
-    assert run_in(parts, settings, asked_after(3)).go().step == 8
+    assert run_in(parts, settings, StopAfter(5)).go().state == "stopped"
+    assert run_in(parts, settings, StopAfter(3)).go().step == 8
     assert run_in(parts, settings).go().state == "finished"
     assert same_bits(tensors_of(whole), tensors_of(parts))
     assert any(name.startswith("average.") for name in tensors_of(whole))
@@ -67,7 +61,7 @@ def test_a_run_is_another_one_with_another_seed_and_the_same_with_the_same(tmp_p
 
 def test_rows_after_the_last_checkpoint_are_written_again_and_not_twice(tmp_path: Path) -> None:
     settings = small(steps=20)
-    run_in(tmp_path, settings, asked_after(8)).go()
+    run_in(tmp_path, settings, StopAfter(8)).go()
     table = Table(tmp_path / "metrics.csv", METRICS_COLUMNS)
     table.append({"step": 9, "loss": 1.0})  # written by a process that was killed before its next checkpoint
     run_in(tmp_path, settings).go()
@@ -87,9 +81,25 @@ def test_the_stop_file_has_the_run_save_and_end(tmp_path: Path) -> None:
     assert read_status(run).state == "stopped"
 
 
+@pytest.mark.parametrize("step", [6, 12])
+def test_a_wish_to_stop_cuts_a_validation_short_and_the_next_start_makes_it(tmp_path: Path, step: int) -> None:
+    """After step 6 of 12 and after the last."""
+    whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
+    run_in(whole.path, small()).go()
+    status = run_in(parts.path, small(), StopAfter(step)).go()
+    assert (status.state, status.step) == ("stopped", step)
+    assert str(step) not in {row["step"] for row in Table(parts.validation, ("step",)).rows()}
+    assert run_in(parts.path, small()).go().state == "finished"
+    assert rows_without_clocks(whole.validation) == rows_without_clocks(parts.validation) != []
+    assert same_bits(tensors_of(whole.path), tensors_of(parts.path))
+    best = [read_last_checkpoint(run.best)[0] for run in (whole, parts)]
+    assert best[0] is not None and best[1] is not None and best[0].step == best[1].step
+    assert same_bits(best[0].tensors, best[1].tensors)
+
+
 def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
     settings = small(steps=20)
-    run_in(tmp_path / "run", settings, asked_after(14)).go()
+    run_in(tmp_path / "run", settings, StopAfter(14)).go()
     folder = tmp_path / "run" / "checkpoints"
     assert sorted(file.name for file in folder.iterdir()) == [
         "00000012.json",

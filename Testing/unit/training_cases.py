@@ -80,6 +80,19 @@ def steps_of(settings: Settings, group: Group = ALONE) -> Steps:
     return Steps(build_trainable(settings), settings, CPU, group)
 
 
+class StopAfter:
+    """A wish to stop that comes after so many ``steps``, and stays."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def step_done(self, fraction: float, words: str) -> None:
+        self._left -= 1
+
+    def __call__(self) -> bool:
+        return self._left <= 0
+
+
 def run_in(
     folder: Path, settings: Settings, asked: Callable[[], bool] = lambda: False, group: Group = ALONE
 ) -> TrainingRun:
@@ -88,7 +101,8 @@ def run_in(
     run.create()
     source = shapes_for(settings)
     validators = Validators(run, settings, shapes_for(settings, seed=1))
-    return TrainingRun(run, steps_of(settings, group), source, validators, asked=asked)
+    progress = asked.step_done if isinstance(asked, StopAfter) else lambda fraction, words: None
+    return TrainingRun(run, steps_of(settings, group), source, validators, progress, asked)
 
 
 def tensors_of(folder: Path) -> dict[str, torch.Tensor]:

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from ..pairs import Preset
     from ..run_folder.layout import RunFolder
     from ..run_folder.status import Status
+    from ..run_folder.stop_wish import StopWish
     from ..settings import Settings
 
 TRAIN = """Trains a network on the scans in FOLDER with synthetic motion and keeps the run in the folder RUN. The scans
 are looked at first, and two steps of each part of the schedule tell how much memory and time it will take. A file
 called "stop" in RUN, Ctrl-C or SIGTERM have it save and end; "resume RUN" goes on. With several graphics cards:
 torchrun --nproc_per_node N -m DeepRegTrainLib train ... --set pairs=N"""
-RESUME = """Goes on with the run in the folder RUN from its last checkpoint."""
+RESUME = """Goes on with the run in the folder RUN from its last checkpoint. With --steps a run, finished or not, learns
+longer than it was told."""
 PRESETS = ("breathing", "eppenhof2018", "eppenhof2020")
 NETWORKS = ("correspondence", "progressive_unet", "unet", "vgg_grid")
 SUPERVISIONS = ("supervised", "unsupervised", "weakly")
@@ -45,6 +47,7 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
     resume = commands.add_parser("resume", help="go on with a training", description=RESUME)
     resume.add_argument("folder", metavar="RUN", type=Path, help="folder of the run")
+    resume.add_argument("--steps", metavar="N", type=positive, help="how many steps in all, more than before")
     _add_common(resume)
     resume.set_defaults(run=run_resume)
 
@@ -73,35 +76,49 @@ def add_settings(parser: ArgumentParser) -> None:
 
 
 def run_train(arguments: Namespace) -> Answer:
+    from ..run_folder.layout import RunFolder
+    from ..run_folder.stop_wish import old_wish
+
     output = check_output_folder(arguments.output)
+    run = RunFolder(output)
+    wish = old_wish(run)
     settings, pair_preset = settings_of(arguments), pair_preset_of(arguments)
     from ..distributed import joined_group
-    from ..run_folder.layout import RunFolder
     from ..start import begin
 
-    run = RunFolder(output)
     with _threads(arguments), joined_group() as group, first_signal_asks() as asked, _progress(group) as progress:
         progress(0.0, "Looking at the scans")
         prepared = lambda f, words: progress(PREPARED_SHARE * f, words)  # noqa: E731
         begin(run, arguments.data, settings, group, prepared, pair_preset)
-        return _trained(run, group, progress, asked)
+        return _trained(run, group, progress, asked, wish)
 
 
 def run_resume(arguments: Namespace) -> Answer:
-    from ..distributed import joined_group
     from ..run_folder.layout import RunFolder
+    from ..run_folder.stop_wish import old_wish
 
     run = RunFolder(arguments.folder)
+    wish = old_wish(run)
     run.require_run()
+    from ..distributed import joined_group
+
     with _threads(arguments), joined_group() as group, first_signal_asks() as asked, _progress(group) as progress:
         progress(0.0, "Preparing the run")
-        return _trained(run, group, progress, asked)
+        return _trained(run, group, progress, asked, wish, arguments.steps)
 
 
-def _trained(run: RunFolder, group: Group, progress: Progress, asked: Any) -> Answer:
+def _trained(
+    run: RunFolder,
+    group: Group,
+    progress: Progress,
+    asked: Any,
+    wish: StopWish | None,
+    steps: int | None = None,
+) -> Answer:
     from ..start import open_run
 
-    with open_run(run, group, lambda f, w: progress(PREPARED_SHARE + (1 - PREPARED_SHARE) * f, w), asked) as training:
+    shown = lambda f, words: progress(PREPARED_SHARE + (1 - PREPARED_SHARE) * f, words)  # noqa: E731
+    with open_run(run, group, shown, asked, wish, steps) as training:
         status = training.go()
     if asked():
         raise Cancelled(

@@ -8,6 +8,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ SQUARE = 0.02
 ARRAYS = ("image", "region", "wall")
 VERSION = 1
 """Goes up when the preparation changes, so that older cached files are not used."""
+
+BeforeReading = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,22 @@ class PreparedScan:
         )
 
 
-def prepare_scan(path: Path, spacing_mm: float, cache: Path | None = None) -> PreparedScan:
+def prepare_scan(
+    path: Path,
+    spacing_mm: float,
+    cache: Path | None = None,
+    before_reading: BeforeReading = lambda file: None,
+) -> PreparedScan:
     """The scan in a file, read from the folder ``cache`` where it was prepared before, else written there.
 
-    Raises :class:`~DeepRegLib.errors.BadInput` when the file is no scan.
+    ``before_reading`` is called with ``path`` when the cache does not hold it. Raises what that raises, and
+    :class:`~DeepRegLib.errors.BadInput` when the file is missing or no scan.
     """
-    stored = cache / f"{_fingerprint(path, spacing_mm)}.npz" if cache else None
+    stored = _stored(path, spacing_mm, cache) if cache else None
     found = _load(stored) if stored and stored.exists() else None
     if found is not None:
         return found
+    before_reading(path)
     scan = prepare_volume(read_volume(path), spacing_mm)
     if stored:
         stored.parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +190,14 @@ def _denoised(image: np.ndarray) -> np.ndarray:
     return sitk.GetArrayFromImage(smooth)
 
 
+def _stored(path: Path, spacing_mm: float, cache: Path) -> Path | None:
+    """Where the prepared scan is or will be; None when its file cannot be looked at: who reads it says why."""
+    try:
+        return cache / f"{_fingerprint(path, spacing_mm)}.npz"
+    except OSError:
+        return None
+
+
 def _fingerprint(path: Path, spacing_mm: float) -> str:
     """Changes with the file and with the way it is prepared."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -201,5 +219,6 @@ def _load(path: Path) -> PreparedScan | None:
             plain = json.loads(str(stored["plain"]))
             plain["wall_centre"] = tuple(plain["wall_centre"])
             return PreparedScan(**plain, **{name: stored[name] for name in ARRAYS})
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        # RuntimeError: bits of a damaged archive may say that it is encrypted, or of a version to come.
         return None

@@ -15,7 +15,7 @@ import torch
 from DeepRegLib.errors import BadInput
 
 from .anatomy import Anatomy, Source
-from .scan_preparation import prepare_scan
+from .scan_preparation import BeforeReading, prepare_scan
 
 SCAN_ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 SOURCE_SPACING_MM = 2.0
@@ -46,16 +46,26 @@ class Scans:
     """CT scans in ``files`` (or folders with one DICOM series each), each as often as the others.
 
     Lungs are found by :func:`DeepRegLib.images.region.find_region`; a scan without lungs counts with its body. The
-    first use of a scan takes some seconds; with a folder ``cache`` only once.
+    first use of a scan takes some seconds; with a folder ``cache`` only once. ``before_reading(file)`` is called before
+    a file is read that neither memory nor cache holds, and may refuse it with an error.
     """
 
     def __init__(
-        self, files: Sequence[Path], spacing_mm: float = SOURCE_SPACING_MM, cache: Path | None = None, kept: int = KEPT
+        self,
+        files: Sequence[Path],
+        spacing_mm: float = SOURCE_SPACING_MM,
+        cache: Path | None = None,
+        kept: int = KEPT,
+        before_reading: BeforeReading = lambda file: None,
     ) -> None:
         if not files:
             raise BadInput("There are no scans to train on.")
         self.files = [Path(f) for f in files]
-        self._kept = Kept(lambda n, device: prepare_scan(self.files[n], spacing_mm, cache).anatomy(device), kept)
+
+        def make(number: int, device: torch.device) -> Anatomy:
+            return prepare_scan(self.files[number], spacing_mm, cache, before_reading).anatomy(device)
+
+        self._kept = Kept(make, kept)
 
     @classmethod
     def in_folder(cls, folder: Path, spacing_mm: float = SOURCE_SPACING_MM, cache: Path | None = None) -> Scans:

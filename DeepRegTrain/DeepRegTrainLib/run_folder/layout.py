@@ -20,7 +20,7 @@ UNFINISHED = ".partial."
 class RunFolder:
     """A run in the folder ``path``.
 
-    * ``config.json``: settings, seed, versions, hardware; written once
+    * ``config.json``: settings, seed, versions, hardware; written at the start, and when the run is made longer
     * ``data.json``: the scans with checksums, patients and who is held out; written once
     * ``checkpoints/``: the last two states; ``best/``: that of the smallest validation error
     * ``metrics.csv``, ``validation.csv``: numbers by step
