@@ -1,4 +1,4 @@
-"""What registration needs beside Slicer, and how it gets it: at Register, after one question.
+"""What registration and training need beside Slicer, and how they get it: at Register or Start, after one question.
 
 Slicer brings numpy and SimpleITK. Two packages come from outside: PyTorch, which the extension *PyTorch* installs in
 the build that suits the graphics card, and safetensors. Nothing here imports torch; registration runs in a process of
@@ -78,18 +78,18 @@ def missing_packages() -> list[Package]:
     return [package for package in needed_packages() if not _is_new_enough(package)]
 
 
-def what_register_will_install() -> str | None:
-    """One sentence for the panel, or None when all is there."""
+def what_will_be_installed(button: str) -> str | None:
+    """One sentence for the panel, or None when all is there. ``button`` is the word on what the user presses."""
     missing = missing_packages()
     if not missing:
         return None
     names = _(" and ").join(_with_size(package) for package in reversed(missing))
     if TORCH in missing and not has_pytorch_extension():
         return _(
-            "Register will first install {names}, the build for the processor; for a graphics card, install the "
+            "'{button}' will first install {names}, the build for the processor; for a graphics card, install the "
             "extension PyTorch with the Extensions Manager before."
-        ).format(names=names)
-    return _("Register will first install {names} from the internet.").format(names=names)
+        ).format(button=button, names=names)
+    return _("'{button}' will first install {names} from the internet.").format(button=button, names=names)
 
 
 def check_installed() -> None:
@@ -105,8 +105,9 @@ def check_installed() -> None:
         )
 
 
-def install_missing(ask: bool) -> None:
-    """Install what is missing, after one question when ``ask``; returns at once when nothing is.
+def install_missing(ask: bool, button: str = "") -> None:
+    """Install what is missing, after one question when ``ask``; returns at once when nothing is. ``button`` is the word
+    on what the user pressed, and will press again (without one: Register).
 
     Everything is checked before the question: a folder that cannot be written, a full disk. In Slicer's testing mode
     nothing is installed, as in ``slicer.packaging``. Raises :class:`~DeepRegLib.errors.InstallationProblem` when the
@@ -115,23 +116,23 @@ def install_missing(ask: bool) -> None:
     missing = missing_packages()
     if not missing:
         return
-    _check_that_it_can_be_installed(missing)
-    if ask and not _user_agrees():
+    button = button or _("Register")
+    _check_that_it_can_be_installed(missing, button)
+    if ask and not _user_agrees(button):
         raise InstallationProblem(
-            _("{names} was not installed, so nothing was registered.").format(names=_names(missing)),
-            _("Press Register again to install it."),
+            _("{names} was not installed, so nothing was done.").format(names=_names(missing)),
+            _("Press '{button}' again to install it.").format(button=button),
         )
     with _slicers_own_packages_kept(), shown_while_installing(_names(missing)) as log:
         try:
             for package in missing:
-                _install(package)
+                _install(package, button)
         except InstallationProblem:
             raise
         except Exception as error:  # pip, the extension and the operating system all have errors of their own
-            raise installation_problem(log.text(), error) from error
-    remaining = missing_packages()
-    if remaining:
-        raise installation_problem(log.text())
+            raise installation_problem(log.text(), button, error) from error
+    if missing_packages():
+        raise installation_problem(log.text(), button)
 
 
 def has_pytorch_extension() -> bool:
@@ -191,7 +192,7 @@ def _with_size(package: Package) -> str:
     return _("{name} (about {size})").format(name=package.title, size=size)
 
 
-def _user_agrees() -> bool:
+def _user_agrees(button: str) -> bool:
     if slicer.util.mainWindow() is None:
         raise InstallationProblem(
             _("Slicer runs without a window, so nobody can be asked about the installation."),
@@ -200,13 +201,13 @@ def _user_agrees() -> bool:
     question = _(
         "{what}\n\nThis takes some minutes and happens once. Slicer's own packages stay as they are. Install now?"
     )
-    return slicer.util.confirmOkCancelDisplay(question.format(what=what_register_will_install()), "DeepReg")
+    return slicer.util.confirmOkCancelDisplay(question.format(what=what_will_be_installed(button)), "DeepReg")
 
 
 # ------------------------------------------------------------------------------------------------ installing
 
 
-def _check_that_it_can_be_installed(missing: list[Package]) -> None:
+def _check_that_it_can_be_installed(missing: list[Package], button: str) -> None:
     if slicer.app.testingEnabled():
         raise InstallationProblem(
             _("{names} is missing, and nothing is installed in testing mode.").format(names=_names(missing))
@@ -214,7 +215,7 @@ def _check_that_it_can_be_installed(missing: list[Package]) -> None:
     if TORCH in missing and "torch" in sys.modules:
         raise InstallationProblem(
             _("The installed PyTorch is older than {minimum} and in use.").format(minimum=TORCH_MINIMUM),
-            _("Restart Slicer and press Register before any other module is opened."),
+            _("Restart Slicer and press '{button}' before any other module is opened.").format(button=button),
         )
     folder = sysconfig.get_paths()["purelib"]
     try:
@@ -225,14 +226,14 @@ def _check_that_it_can_be_installed(missing: list[Package]) -> None:
     needed = GRAPHICS_CARD_ROOM_GB if _takes_cuda_build() else PROCESSOR_ROOM_GB
     free = shutil.disk_usage(folder).free / 1e9
     if TORCH in missing and free < needed:
-        raise no_room_problem(needed, free)
+        raise no_room_problem(needed, free, button)
 
 
-def _install(package: Package) -> None:
+def _install(package: Package, button: str) -> None:
     if package is not TORCH:
         _install_with_pip(package)
     elif has_pytorch_extension():
-        _install_torch_with_extension()
+        _install_torch_with_extension(button)
     else:
         _install_torch_for_processor()
 
@@ -252,7 +253,7 @@ def _install_with_pip(package: Package) -> None:
         )
 
 
-def _install_torch_with_extension() -> None:
+def _install_torch_with_extension(button: str) -> None:
     import PyTorchUtils
 
     try:
@@ -265,9 +266,9 @@ def _install_torch_with_extension() -> None:
         raise InstallationProblem(
             _("PyTorch was installed but does not start: {reason}").format(reason=error),
             _(
-                "Open the module PyTorch Utils, uninstall PyTorch there, restart Slicer and press Register again. On "
-                "Windows it helps to install Slicer into a folder with a short name."
-            ),
+                "Open the module PyTorch Utils, uninstall PyTorch there, restart Slicer and press '{button}' again. "
+                "On Windows it helps to install Slicer into a folder with a short name."
+            ).format(button=button),
         ) from error
     if torch is None:
         raise InstallationProblem(

@@ -13,19 +13,21 @@ LONGEST_LAST_WORD = 200
 
 @dataclass(frozen=True)
 class Failure:
-    """A kind of failure: words of pip and of the operating systems that betray it, and what to tell."""
+    """A kind of failure: words of pip and of the operating systems that betray it, and what to tell. In the hint stand
+    {button} for what the user pressed, and {offline} for :func:`offline_hint`."""
 
     signs: tuple[str, ...]
     message: str
     hint: str
 
 
-def installation_problem(log: str, error: Exception | None = None) -> InstallationProblem:
-    """The failed installation as an error to raise; ``log`` is what pip printed, ``error`` what was raised for it."""
+def installation_problem(log: str, button: str, error: Exception | None = None) -> InstallationProblem:
+    """The failed installation as an error to raise; ``log`` is what pip printed, ``error`` what was raised for it,
+    ``button`` the word on what the user pressed."""
     said = f"{log}\n{error or ''}"
     for failure in _failures():
         if any(sign.lower() in said.lower() for sign in failure.signs):
-            return InstallationProblem(failure.message, failure.hint)
+            return InstallationProblem(failure.message, failure.hint.format(button=button, offline=offline_hint()))
     return InstallationProblem(
         _("The packages could not be installed: {reason}").format(reason=_last_word(log, error)),
         _("Slicer's Python console shows everything that pip said. {offline}").format(offline=offline_hint()),
@@ -42,13 +44,13 @@ def offline_hint() -> str:
     )
 
 
-def no_room_problem(needed_gb: float, free_gb: float) -> InstallationProblem:
+def no_room_problem(needed_gb: float, free_gb: float, button: str) -> InstallationProblem:
     """Told before anything is downloaded."""
     return InstallationProblem(
         _("Too little disk space for PyTorch: it needs about {needed:.0f} GB, {free:.1f} GB are free.").format(
             needed=needed_gb, free=free_gb
         ),
-        _("Free some space on the disk where Slicer is installed, then press Register again."),
+        _("Free some space on the disk where Slicer is installed, then press '{button}' again.").format(button=button),
     )
 
 
@@ -77,12 +79,12 @@ def _failures() -> tuple[Failure, ...]:
         Failure(
             ("no space left on device", "errno 28", "winerror 112", "not enough space on the disk", "disk quota"),
             _("The disk is full; PyTorch could not be installed."),
-            _("Free some gigabytes on the disk where Slicer is installed, then press Register again."),
+            _("Free some gigabytes on the disk where Slicer is installed, then press '{button}' again."),
         ),
         Failure(
             ("winerror 32", "winerror 5]", "being used by another process"),
             _("Files of PyTorch are in use, so it could not be installed."),
-            _("Restart Slicer and press Register before any other module is opened."),
+            _("Restart Slicer and press '{button}' before any other module is opened."),
         ),
         Failure(
             ("permission denied", "access is denied", "errno 13"),
@@ -94,16 +96,16 @@ def _failures() -> tuple[Failure, ...]:
             _("The proxy of your network did not let the download through."),
             _(
                 "Ask for the address of the proxy, run PythonSlicer -m pip config set global.proxy ADDRESS and press "
-                "Register again. {offline}"
-            ).format(offline=offline_hint()),
+                "'{button}' again. {offline}"
+            ),
         ),
         Failure(
             ("certificate_verify_failed", "sslcertverificationerror", "certificate verify failed"),
             _("Your network replaces the certificates of web pages, so the download was refused."),
             _(
                 "Ask for the certificate of your network, run PythonSlicer -m pip config set global.cert FILE and "
-                "press Register again. {offline}"
-            ).format(offline=offline_hint()),
+                "press '{button}' again. {offline}"
+            ),
         ),
         Failure(
             (
@@ -122,7 +124,7 @@ def _failures() -> tuple[Failure, ...]:
                 "incompleteread",
             ),
             _("The download failed: this computer does not reach the internet, or the line broke."),
-            _("Check the connection and press Register again. {offline}").format(offline=offline_hint()),
+            _("Check the connection and press '{button}' again. {offline}"),
         ),
         Failure(
             ("resolutionimpossible", "conflicting dependencies"),

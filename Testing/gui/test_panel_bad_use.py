@@ -155,13 +155,14 @@ def test_missing_packages_are_told_and_nothing_starts(widget, process, pair, mon
     from DeepRegLib.errors import InstallationProblem
     from DeepRegSlicer.panel import panel
 
-    def refuse(ask: bool) -> None:
-        raise InstallationProblem("PyTorch was not installed, so nothing was registered.", "Press Register again.")
+    def refuse(ask: bool, button: str) -> None:
+        raise InstallationProblem("PyTorch was not installed, so nothing was done.", f"Press '{button}' again.")
 
     monkeypatch.setattr(panel, "install_missing", refuse)
     widget.ui.registerButton.click()
     assert not process.running and not widget.panel.running
     assert "PyTorch was not installed" in widget.ui.statusLabel.text
+    assert "Press 'Register' again" in widget.ui.statusLabel.text
 
 
 def test_a_scene_of_another_version_opens_with_defaults_where_it_is_not_understood(host, scene) -> None:

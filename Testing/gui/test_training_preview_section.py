@@ -230,8 +230,8 @@ def test_packages_that_are_missing_are_told_and_nothing_is_started(bench, folder
     from DeepRegSlicer.installation import TORCH
     from DeepRegSlicer.training import preview_section
 
-    def refuse(ask):
-        raise InstallationProblem("PyTorch was not installed.")
+    def refuse(ask, button):
+        raise InstallationProblem(f"PyTorch was not installed by '{button}'.")
 
     monkeypatch.setattr(preview_section, "missing_packages", lambda: [TORCH])
     monkeypatch.setattr(preview_section, "install_missing", refuse)
@@ -240,7 +240,7 @@ def test_packages_that_are_missing_are_told_and_nothing_is_started(bench, folder
     assert "PyTorch" in bench.ui.previewLabel.text
     bench.spin(lambda: bench.ui.drawButton.enabled)
     bench.ui.drawButton.click()
-    assert bench.ui.previewLabel.text == "PyTorch was not installed." and bench.processes == []
+    assert bench.ui.previewLabel.text == "PyTorch was not installed by 'Draw a pair'." and bench.processes == []
 
 
 def test_closing_the_scene_leaves_the_section_ready_for_the_next(drawn):

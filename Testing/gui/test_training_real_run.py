@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from DeepRegLib.phantom import make_phantom
+from DeepRegSlicer.long_words import BREAK
 from DeepRegSlicer.training.run_list import AT_WORK, PREPARING
 from training_bench import TrainingBench
 from training_runs_case import state, wait_until
@@ -163,6 +164,40 @@ def test_data_that_vanish_are_told_and_the_run_goes_on_when_they_are_back(ready,
     bench.wait_for(folder.name, "running")
     bench.wait_for(folder.name, "failed", PATIENCE_S)
     scan.write_bytes(content)
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    step = state(folder).step
+    bench.ui.resumeButton.click()
+    bench.spin(lambda: trained(folder, step), PATIENCE_S)
+    stop(bench, folder)
+
+
+def test_a_run_that_is_stopped_while_it_is_prepared_ends_before_its_first_step(ready, one_thread):
+    bench = ready
+    folder = started(bench)
+    bench.spin(lambda: bench.ui.stopButton.enabled)
+    bench.ui.stopButton.click()
+    assert state(folder).stage == PREPARING
+    bench.wait_for(folder.name, "stopped", PATIENCE_S)
+    assert state(folder).step == 0 and not (folder / "stop").exists()
+
+
+def test_a_scan_that_is_damaged_while_the_run_trains_is_named_and_the_run_goes_on_when_it_is_back(
+    ready, one_thread, tmp_path
+):
+    """The run reads a scan when it first draws it: the first step is done before the last of many was read."""
+    bench = ready
+    scans = [tmp_path / "scans" / f"phantom{number}.nii.gz" for number in range(3)]
+    folder = started(bench)
+    bench.spin(lambda: (folder / "status.json").exists(), PATIENCE_S)
+    contents = [scan.read_bytes() for scan in scans]
+    for scan in scans:
+        scan.write_bytes(b"no scan any more")
+    bench.wait_for(folder.name, "failed", PATIENCE_S)
+    bench.spin(lambda: "its content has changed" in bench.ui.levelsLabel.text)
+    told = bench.ui.levelsLabel.text.replace(BREAK, "")
+    assert any(str(scan) in told for scan in scans)
+    for scan, content in zip(scans, contents, strict=True):
+        scan.write_bytes(content)
     bench.spin(lambda: bench.ui.resumeButton.enabled)
     step = state(folder).step
     bench.ui.resumeButton.click()

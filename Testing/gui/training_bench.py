@@ -112,7 +112,7 @@ def runs_bench(host, scene, spin, monkeypatch) -> Iterator[TrainingBench]:
     """A panel in which nothing has to be installed, in an application that was never used."""
     import qt
 
-    monkeypatch.setattr("DeepRegSlicer.training.start_section.install_missing", lambda ask: None)
+    monkeypatch.setattr("DeepRegSlicer.training.start_section.install_missing", lambda ask, button: None)
     qt.QSettings().clear()
     made = TrainingBench(host, scene, spin)
     yield made

@@ -20,9 +20,10 @@ sys.path.insert(0, sys.argv[1])
 import make_screenshots
 from pathlib import Path
 make_screenshots.PHANTOM = {"size": (64, 48, 56)}
+make_screenshots.STEPS, make_screenshots.SHOWN_AT_STEP = 40, 6
 make_screenshots.main(Path(sys.argv[2]))
 """
-LONG_S = 200
+LONG_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,13 @@ def test_the_error_arrows_shrink_from_before_to_after(pictures) -> None:
     before, after = picture[:, 404:904], picture[:, 908:]
     coloured = [int((np.ptp(view, axis=-1) > 40).sum()) for view in (before, after)]
     assert coloured[0] > 50 and coloured[1] < 0.5 * coloured[0]
+
+
+def test_the_training_has_a_light_panel_beside_a_pair_with_two_grids_and_two_charts(pictures) -> None:
+    window = pictures["DeepRegTrain"]
+    panel, coronal, errors = window[:, :400], window[:332, 740:1072], window[340:, 404:904]
+    assert np.median(panel) > 220
+    lines = (coronal, (70, 225, 235)), (coronal, (245, 165, 35)), (errors, (31, 107, 204)), (errors, (230, 115, 0))
+    for part, colour in lines:
+        assert (np.abs(part - colour).max(-1) < 50).sum() > 50, colour
+    assert np.median(errors) > 240

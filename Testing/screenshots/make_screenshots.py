@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Draws the pictures in Resources/Screenshots from a registration of the phantom; takes a minute.
+"""Draws the pictures in Resources/Screenshots from a registration of the phantom, which takes a minute, and from a
+training, which takes some more.
 
     .venv/bin/python Testing/screenshots/make_screenshots.py [FOLDER]
 
-The panel is the module's own on the stand-in host (only its frame is not Slicer's), the registration is a real one, and
-the views are drawn by 3D Slicer's displayable managers.
+The panels are the modules' own on the stand-in host (only their frame is not Slicer's), registration and training are
+real, and the views are drawn by 3D Slicer's displayable managers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ sys.path[:0] = [str(REPOSITORY / folder) for folder in ("DeepReg", "Testing", "T
 
 from desk import Desk, landmarks_ras  # noqa: E402
 from slicer_host import screenshot  # noqa: E402
+from training_desk import TrainingDesk  # noqa: E402
 
 PHANTOM = {"size": (224, 176, 192)}
 """Finer than the sample of the module Sample Data, so that the pictures are sharp; else the same."""
@@ -40,6 +42,10 @@ PLACE = (62.0, -20.0, -8.0)
 GAP_COLOUR = (60, 60, 60)
 DIRECTION, CLOSER = (0.6, 0.8, 0.4), 1.35
 """Of the 3-D view, RAS: from the front and a little from the side and above, so near that the chest fills it."""
+STEPS, SHOWN_AT_STEP = 300, 240
+"""Of the training: so many that the curves fall, and not the last, because a run at work has more to show."""
+TRAINING_WIDTH = 1408
+SAMPLE_PIXELS = (332, 332)
 UNSEEN = 6
 """A pixel may change by this much (of 255) when colours are put on a palette."""
 
@@ -55,7 +61,18 @@ def main(folder: Path) -> None:
         ):
             path = folder / f"{name}.png"
             save(picture, path)
-            print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB")
+    with TrainingDesk(SAMPLE_PIXELS) as desk:
+        save(training(desk), folder / "DeepRegTrain.png")
+
+
+def training(desk: TrainingDesk) -> Image.Image:
+    """The training panel with a run at work, beside its sample pair and its curves."""
+    desk.train(STEPS, SHOWN_AT_STEP)
+    slices = in_a_row(*map(Image.fromarray, desk.slices()))
+    panel = panel_picture(desk)
+    width = (TRAINING_WIDTH - PANEL_PIXELS - 2 * GAP_PIXELS) // 2
+    plots = in_a_row(*map(Image.fromarray, desk.plots((width, panel.height - slices.height - GAP_PIXELS))))
+    return in_a_row(panel, in_a_column(slices, plots))
 
 
 def whole_window(desk: Desk) -> Image.Image:
@@ -121,7 +138,7 @@ def landmarks(desk: Desk) -> Image.Image:
     return in_a_row(section, *pictures)
 
 
-def panel_picture(desk: Desk) -> Image.Image:
+def panel_picture(desk: Desk | TrainingDesk) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         return Image.open(screenshot(desk.representation, Path(folder) / "panel.png", PANEL_PIXELS)).convert("RGB")
 
@@ -164,6 +181,7 @@ def save(picture: Image.Image, path: Path) -> None:
     flat = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     change = np.abs(np.asarray(flat.convert("RGB"), int) - np.asarray(picture, int)).max()
     (flat if change <= UNSEEN else picture).save(path, optimize=True)
+    print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB")
 
 
 if __name__ == "__main__":

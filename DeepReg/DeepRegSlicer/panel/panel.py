@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from ..background_process import BackgroundProcess, QtProcess
 from ..background_run import BackgroundRun, Listener
 from ..event_loop import call_after
-from ..installation import install_missing, what_register_will_install
+from ..installation import install_missing, what_will_be_installed
 from ..outcome import outcome_sentences
 from ..parameters import DeepRegParameters
 from ..registration_run import Finished, put_result_in_steps
@@ -115,7 +115,7 @@ class Panel:
         self.method.read_methods()
         self.inputs.choose_defaults()
         self.review.enter()
-        sentence = what_register_will_install()
+        sentence = what_will_be_installed(self._ui.registerButton.text)
         self._ui.installationLabel.text = sentence or ""
         self._ui.installationLabel.visible = bool(sentence)
 
@@ -153,7 +153,7 @@ class Panel:
         try:
             request = request_of(self._parameters)
             request.check()
-            install_missing(ask=True)
+            install_missing(ask=True, button=self._ui.registerButton.text)
         except DeepRegError as error:
             self._failed(error, "")
             return

@@ -18,6 +18,7 @@ from ..background_process import BackgroundProcess
 from ..background_run import Listener
 from ..event_loop import call_after
 from ..installation import install_missing
+from ..long_words import breakable
 from ..request import Request
 from .compare_models import (
     Comparison,
@@ -147,7 +148,7 @@ class CompareSection:
             Path(slicer.app.temporaryPath or tempfile.gettempdir()),
         )
         try:
-            install_missing(ask=True)
+            install_missing(ask=True, button=self._ui.compareButton.text)
             run.start()
         except DeepRegError as error:
             self._failed(error, "")
@@ -185,7 +186,7 @@ class CompareSection:
         ui.compareProgressBar.visible = self.running
         if not self.running:
             text = " ".join(filter(None, (self._message, missing)))
-            ui.compareLabel.text = text
+            ui.compareLabel.text = breakable(text)
         ui.compareLabel.visible = self.running or bool(self._message or missing)
         ui.compareTable.visible = self._has_table
 

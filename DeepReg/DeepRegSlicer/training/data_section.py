@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from ..background_process import BackgroundProcess, QtProcess
 from ..event_loop import call_after, soon
 from ..installation import install_missing
+from ..long_words import breakable
 from ..steps import StepRunner, Steps
 from .parameters import DeepRegTrainParameters
 from .scan_check import CheckListener, Findings, ScanCheck
@@ -156,7 +157,7 @@ class DataSection:
             self._show_idle(_("The check was cancelled."))
             return
         try:
-            install_missing(ask=True)
+            install_missing(ask=True, button=self._ui.checkButton.text)
         except DeepRegError as error:
             self._failed(error)
             return
@@ -227,7 +228,7 @@ class DataSection:
         self._tell(sentence)
 
     def _tell(self, sentence: str) -> None:
-        self._ui.checkLabel.text = sentence
+        self._ui.checkLabel.text = breakable(sentence)
         self._ui.checkLabel.visible = bool(sentence)
 
 

@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 
 from ..background_process import BackgroundProcess, QtProcess
 from ..installation import install_missing
+from ..long_words import breakable
 from .command import REGISTRATOR, TRAINING, Command
 from .compare_section import CompareSection
 from .model_list import NOTHING, ModelList, ModelRow, card_text, read_models
@@ -58,6 +59,7 @@ class ModelsSection:
         table.verticalHeader().setDefaultSectionSize(self._row_pixels())
         table.horizontalHeader().setFixedHeight(self._row_pixels())
         table.horizontalHeader().setStretchLastSection(True)
+        table.horizontalHeader().setHighlightSections(False)
         table.connect("currentCellChanged(int,int,int,int)", lambda row, *_others: self._choose(row))
         ui.cardLabel.setTextFormat(qt.Qt.RichText)
         ui.modelMessageLabel.setTextFormat(qt.Qt.PlainText)
@@ -173,7 +175,8 @@ class ModelsSection:
 
     def import_model(self, source: Path) -> None:
         """Take in the model of this card file or folder, verified in a process."""
-        self._run(_("Verifying the model..."), REGISTRATOR, ["import-model", str(source)], self._taken_in)
+        words = ["import-model", str(source)]
+        self._run(self._ui.importButton, _("Verifying the model..."), REGISTRATOR, words, self._taken_in)
 
     def _taken_in(self, answer: dict[str, Any]) -> None:
         name = str(answer["card"]["name"])
@@ -187,7 +190,7 @@ class ModelsSection:
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, "")
         if folder:
             words = ["export-model", row.name, "--output", folder]
-            self._run(_("Copying the model..."), REGISTRATOR, words, self._passed_on)
+            self._run(self._ui.exportButton, _("Copying the model..."), REGISTRATOR, words, self._passed_on)
 
     def _passed_on(self, answer: dict[str, Any]) -> None:
         words = _("Card and weights of {name} are in {folder}.")
@@ -221,7 +224,7 @@ class ModelsSection:
         name = self._name_for(run)
         if name:
             words = ["export", str(run), "--output", str(folder), "--name", name]
-            self._run(_("Making a model of the run..."), TRAINING, words, self._made)
+            self._run(self._ui.useButton, _("Making a model of the run..."), TRAINING, words, self._made)
 
     def _name_for(self, run: Path) -> str:
         """That of the run's folder; "" when the user wants to keep his model of that name. A model of somebody else
@@ -251,11 +254,13 @@ class ModelsSection:
 
     # Work in a process.
 
-    def _run(self, doing: str, program: str, words: Sequence[str], then: Callable[[dict[str, Any]], None]) -> None:
+    def _run(
+        self, button, doing: str, program: str, words: Sequence[str], then: Callable[[dict[str, Any]], None]
+    ) -> None:
         if self._command is not None:
             return
         try:
-            install_missing(ask=True)
+            install_missing(ask=True, button=button.text)
         except DeepRegError as error:
             self._tell(f"{error} {error.hint}".rstrip())
             return
@@ -277,7 +282,7 @@ class ModelsSection:
 
     def _tell(self, sentence: str, details: str = "") -> None:
         label = self._ui.modelMessageLabel
-        label.text, label.toolTip = sentence, f"<pre>{escape(details)}</pre>" if details else ""
+        label.text, label.toolTip = breakable(sentence), f"<pre>{escape(details)}</pre>" if details else ""
         self._show_message()
 
     def _show_message(self) -> None:

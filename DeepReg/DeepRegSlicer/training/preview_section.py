@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from ..background_process import BackgroundProcess, QtProcess
 from ..event_loop import soon
 from ..installation import install_missing, missing_packages
+from ..long_words import breakable
 from ..steps import StepRunner, Steps
 from .pair_folder import PreviewPair, read_pair_in_steps
 from .parameters import DeepRegTrainParameters
@@ -175,7 +176,7 @@ class PreviewSection:
         if parameters is None or self._drawing or not self._scan:
             return
         try:
-            install_missing(ask=True)
+            install_missing(ask=True, button=self._ui.drawButton.text)
         except DeepRegError as error:
             self._failed(error, "")
             return
@@ -297,5 +298,5 @@ class PreviewSection:
         ui.resetRangesButton.enabled = form is not None and (form.is_changed or bool(form.misfit))
 
     def _tell(self, words: str) -> None:
-        self._ui.previewLabel.text = words
+        self._ui.previewLabel.text = breakable(words)
         self._ui.previewLabel.visible = bool(words)

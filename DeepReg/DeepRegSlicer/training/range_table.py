@@ -44,7 +44,11 @@ class RangeTable:
         for column in (UNIT, FROM, TO):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("cellChanged(int,int)", self._edited)
-        table.horizontalHeader().connect("sectionResized(int,int,int)", lambda *_args: table.resizeRowsToContents())
+        # Not at once: while the window is laid out, the columns have widths that they do not keep.
+        wrapping = qt.QTimer(table)
+        wrapping.setSingleShot(True)
+        wrapping.connect("timeout()", table.resizeRowsToContents)
+        header.connect("sectionResized(int,int,int)", lambda *_args: wrapping.start(0))
 
     def show(self, form: RangeForm | None) -> None:
         """Fill the table anew; None empties it."""

@@ -20,6 +20,7 @@ from typing import Any
 from DeepRegLib.array_files import write_text
 from DeepRegLib.errors import BadInput, DeepRegError, OutputProblem
 from DeepRegTrainLib.run_folder.layout import RunFolder
+from DeepRegTrainLib.run_folder.stop_wish import NO_OLD_WISH_VARIABLE
 
 from ..background_process import slicer_python
 from .command import TRAINING, command_environment
@@ -184,7 +185,9 @@ def _start(folder: Path, words: Sequence[str]) -> ProcessIdentity:
     output = folder / OUTPUT
     with contextlib.suppress(OSError), output.open("a", encoding="utf-8") as file:
         file.write(f"{SEPARATOR}{time.strftime('%Y-%m-%d %H:%M:%S')}  {' '.join(words)}\n")
-    return start_detached([slicer_python(), "-m", *words], command_environment(), output)
+    # An old wish to stop is gone by now; the process must not take one for old that is made while it loads.
+    environment = command_environment() | {NO_OLD_WISH_VARIABLE: "1"}
+    return start_detached([slicer_python(), "-m", *words], environment, output)
 
 
 def _holder(folder: Path) -> ProcessIdentity | None:

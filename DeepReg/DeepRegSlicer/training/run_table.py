@@ -38,20 +38,23 @@ class RunTable:
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + ROW_MARGIN_PIXELS)
         table.setMinimumHeight(HEIGHT_PIXELS)
-        titles = [_("Run"), _("State"), _("Step"), _("To go"), _("Best (mm)")]
+        titles = [_("Run"), _("State"), _("Step"), _("To go"), _("Best")]
         table.setTextElideMode(qt.Qt.ElideMiddle)
         table.setWordWrap(False)
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
+        table.horizontalHeaderItem(2).setToolTip(_("Steps that are done."))
         table.horizontalHeaderItem(3).setToolTip(_("Time that all remaining steps will take, validation aside."))
         table.horizontalHeaderItem(4).setToolTip(_("Smallest mean error in validation so far, in mm."))
+        # Otherwise the titles are bold while a row is chosen, and wider than their columns.
+        table.horizontalHeader().setHighlightSections(False)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.connect("cellClicked(int,int)", lambda row, _column: self._choose(row))
         table.connect("currentCellChanged(int,int,int,int)", lambda row, *_others: self._choose(row))
 
     def fill_in_steps(self, runs: Sequence[Run], chosen: Path | None) -> Steps[None]:
         """Show ``runs``; only what changed is touched. The row of ``chosen`` is selected."""
-        widths_change = [run.folder for run in runs] != self._folders
+        lengths = self._lengths()
 
         def fill(start: int, stop: int) -> None:
             self._filling = True
@@ -63,7 +66,7 @@ class RunTable:
 
         self._set_row_count(len(runs))
         yield from paced_steps(fill, len(runs), FIRST_ROWS)
-        if widths_change and runs:
+        if self._lengths() != lengths:
             for column in range(1, self._table.columnCount):
                 self._table.resizeColumnToContents(column)
         self.choose(chosen)
@@ -81,6 +84,10 @@ class RunTable:
         finally:
             self._filling = False
 
+    def _lengths(self) -> set[tuple[int, ...]]:
+        """Letters of the cells beside the names: their columns get other widths only when these change."""
+        return {tuple(map(len, texts[1:-1])) for texts in self._shown}
+
     def _set_row_count(self, count: int) -> None:
         self._filling = True
         try:
@@ -90,7 +97,7 @@ class RunTable:
         del self._folders[count:], self._shown[count:]
 
     def _fill_row(self, row: int, run: Run) -> None:
-        texts = (*row_texts(run), run.sentence or str(run.folder))
+        texts = (*row_texts(run), "\n".join(filter(None, (str(run.folder), step_words(run), run.sentence))))
         if row < len(self._shown):
             if self._shown[row] == texts and self._folders[row] == run.folder:
                 return
@@ -116,10 +123,20 @@ class RunTable:
 
 def row_texts(run: Run) -> tuple[str, ...]:
     """The cells of a row."""
-    step = f"{run.step} / {run.steps}" if run.steps else NOTHING
+    step = str(run.step) if run.steps else NOTHING
     left = duration_words(run.seconds_left) if run.seconds_left and run.state in AT_WORK else NOTHING
     best = NOTHING if run.best_error_mm is None else f"{run.best_error_mm:.2f}"
     return run.name, state_title(run.state), step, left, best
+
+
+def step_words(run: Run) -> str:
+    """How far the run is, as a sentence; empty when nobody knows yet."""
+    if not run.steps:
+        return ""
+    if run.best_error_mm is None:
+        return _("Step {step} of {steps}.").format(step=run.step, steps=run.steps)
+    words = _("Step {step} of {steps}, smallest error {error} mm.")
+    return words.format(step=run.step, steps=run.steps, error=f"{run.best_error_mm:.2f}")
 
 
 def state_title(state: str) -> str:

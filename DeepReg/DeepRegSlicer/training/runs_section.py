@@ -18,6 +18,7 @@ from DeepRegTrainLib.run_folder.layout import RunFolder
 from slicer.i18n import tr as _
 
 from ..event_loop import soon
+from ..long_words import breakable
 from ..steps import StepRunner, Steps
 from .curves import TrainingCurves
 from .detached_process import forget_ended_children
@@ -26,7 +27,7 @@ from .levels import level_words
 from .parameters import DeepRegTrainParameters
 from .run_list import AT_WORK, CAN_RESUME, PREPARING, QUEUED, RUNNING, STOPPING, Run, RunList
 from .run_start import OUTPUT, ask_to_stop, kill_run, read_launch, resume_run
-from .run_table import RunTable
+from .run_table import RunTable, step_words
 from .run_words import command_text
 from .sample_pair import SamplePair, add_sample_in_steps, has_sample, show_sample
 
@@ -57,7 +58,6 @@ class RunsSection:
         self._runs: list[Run] = []
         self._chosen: Path | None = None
         self._stopping_since: dict[Path, float] = {}
-        self._early_wishes: set[Path] = set()
         self._note = ""
         self._is_shown = False
         self._look_again = False
@@ -155,7 +155,6 @@ class RunsSection:
         self._runs = runs
         if self._chosen is None and runs:
             self._follow(next((run.folder for run in runs if run.state in AT_WORK), runs[0].folder))
-        self._keep_asking_to_stop()
         self._time_the_stopping()
         self._show()
         yield
@@ -198,8 +197,6 @@ class RunsSection:
             self._end_now(run)
             return
         self._try(lambda: ask_to_stop(run.folder))
-        if run.stage == PREPARING:
-            self._early_wishes.add(run.folder)
         self.refresh()
 
     def _end_now(self, run: Run) -> None:
@@ -214,7 +211,6 @@ class RunsSection:
     def _resume(self) -> None:
         folder = self._chosen
         if folder is not None:
-            self._early_wishes.discard(folder)
             self._try(lambda: resume_run(folder))
             self.refresh()
 
@@ -246,7 +242,8 @@ class RunsSection:
         errors = _("Sample pair after step {step}: error {error} mm, {zero} mm when no motion is found.")
         colours = _("Blue-green: true motion; orange: found motion.")
         numbers = {"error": f"{sample.error_mm:.2f}", "zero": f"{sample.zero_mm:.2f}"}
-        self._tell(f"{errors.format(step=sample.step, **numbers)} {colours}")
+        levels = _("What each level found is in the Data module, its grid switched off.") if sample.levels else ""
+        self._tell(f"{errors.format(step=sample.step, **numbers)} {colours} {levels}".rstrip())
 
     def _not_sampled(self, error: Exception) -> None:
         self._sampling = None
@@ -273,15 +270,6 @@ class RunsSection:
     def _propose(self, parameters: DeepRegTrainParameters, folder: str) -> None:
         if parameters is self._parameters and not parameters.outputFolder:
             parameters.outputFolder = folder
-
-    def _keep_asking_to_stop(self) -> None:
-        """A run that is still being prepared forgets a wish from before its first step: it is said again then."""
-        for folder in list(self._early_wishes):
-            run = self._run_of(folder)
-            if run is None or run.state not in AT_WORK:
-                self._early_wishes.discard(folder)
-            elif run.state == RUNNING:
-                self._try(lambda folder=folder: ask_to_stop(folder))
 
     def _time_the_stopping(self) -> None:
         now, stopping = time.monotonic(), [run.folder for run in self._runs if run.state == STOPPING]
@@ -321,9 +309,15 @@ class RunsSection:
         ui.commandButton.enabled = self._chosen is not None or self.words_of_settings() is not None
         sentences = [self._note]
         if run is not None:
-            waiting = _("It ends its step or its validation first, then saves.") if overdue else ""
-            sentences += [run.sentence, waiting, level_words(run.folder, run.step, run.stage)]
-        ui.levelsLabel.text = "\n".join(filter(None, sentences))
+            waiting = self._why_it_goes_on(run) if overdue else ""
+            progress = (step_words(run), level_words(run.folder, run.step, run.stage))
+            sentences += [run.sentence, waiting, " ".join(filter(None, progress))]
+        ui.levelsLabel.text = breakable("\n".join(filter(None, sentences)))
+
+    def _why_it_goes_on(self, run: Run) -> str:
+        if run.stage == PREPARING:
+            return _("It is still being prepared; it saves and ends before its first step.")
+        return _("It ends its step or its validation first, then saves.")
 
     def _is_overdue(self, folder: Path) -> bool:
         """Whether a run that was asked to stop, by us or by somebody else, has had its time."""

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from ..background_process import BackgroundProcess, QtProcess
 from ..event_loop import soon
 from ..installation import install_missing
+from ..long_words import breakable
 from ..steps import StepRunner, Steps
 from .command import TRAINING, Command
 from .duration_words import duration_words
@@ -53,8 +54,8 @@ class StartSection:
 
     def connect(self) -> None:
         ui = self._ui
-        ui.startButton.connect("clicked(bool)", lambda *_args: self._start(start_run))
-        ui.queueButton.connect("clicked(bool)", lambda *_args: self._start(queue_run))
+        ui.startButton.connect("clicked(bool)", lambda *_args: self._start(start_run, ui.startButton))
+        ui.queueButton.connect("clicked(bool)", lambda *_args: self._start(queue_run, ui.queueButton))
         ui.estimateButton.connect("clicked(bool)", lambda *_args: self._estimate_clicked())
         ui.detailsButton.connect("clicked(bool)", lambda *_args: self._show_details())
         ui.volumesSelector.connect("checkedNodesChanged()", self._show)
@@ -96,8 +97,8 @@ class StartSection:
 
     # Start and Queue.
 
-    def _start(self, start: Callable[[Path, list[str]], None]) -> None:
-        if not self.busy and self._can_go_on():
+    def _start(self, start: Callable[[Path, list[str]], None], button) -> None:
+        if not self.busy and self._can_go_on(button):
             self.tell(_("Starting..."))
             self._run(self._start_in_steps(start), self._started)
 
@@ -123,7 +124,7 @@ class StartSection:
         if self._estimate is not None:
             self._stop_estimate()
             self._show()
-        elif not self.busy and self._can_go_on():
+        elif not self.busy and self._can_go_on(self._ui.estimateButton):
             self.tell("")
             self._run(self._data_folder_in_steps(), self._measure)
 
@@ -186,10 +187,10 @@ class StartSection:
             self._work = None
         self._stop_estimate()
 
-    def _can_go_on(self) -> bool:
-        """Whether all is there, PyTorch too: it is installed after a question, as by Register."""
+    def _can_go_on(self, button) -> bool:
+        """Whether all is there for what ``button`` does, PyTorch too: it is installed after a question."""
         try:
-            install_missing(ask=True)
+            install_missing(ask=True, button=button.text)
         except DeepRegError as error:
             self.tell(_told(error))
             return False
@@ -212,7 +213,7 @@ class StartSection:
         ui.estimateButton.enabled = self._estimate is not None or not (missing or self.busy)
         ui.estimateButton.text = _("Stop") if self._estimate is not None else _("Try two steps")
         text = "\n".join(filter(None, (self._message, missing)))
-        ui.statusLabel.text = text
+        ui.statusLabel.text = breakable(text)
         ui.statusLabel.visible = bool(text)
         ui.detailsButton.visible = bool(self._details)
 
