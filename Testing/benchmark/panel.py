@@ -16,38 +16,15 @@ from pathlib import Path
 TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING), str(TESTING.parent / "DeepReg")]
 
-
-TICK_MS = 2
 LONGEST_S = 300
 CANCEL_DURING = ("Reading", "Handing", "Starting", "Finding", "Aligning", "Refining", "Measuring")
 """First words of the stages in which Cancel is clicked."""
 
 
-class Clock:
-    """A timer in the event loop; the longest time between two of its ticks is how long the window stood still."""
-
-    def __init__(self) -> None:
-        import qt
-
-        self._last = time.perf_counter()
-        self.longest = 0.0
-        self._timer = qt.QTimer()
-        self._timer.connect("timeout()", self._tick)
-        self._timer.start(TICK_MS)
-
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self.longest = max(self.longest, now - self._last)
-        self._last = now
-
-    def since_last(self) -> float:
-        """The longest gap since this was asked last, ms; what came between is not counted after it."""
-        longest, self.longest, self._last = self.longest, 0.0, time.perf_counter()
-        return 1000 * longest
-
-
 def main(folder: Path | None) -> None:
     from slicer_host import install
+
+    from benchmark.window import Clock
 
     host = install()
     import slicer

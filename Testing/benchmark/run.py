@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 TOOLS = {
     "ours": ("ours", ("ours_fast", "ours_balanced", "ours_accurate")),
+    "networks": ("networks", ("lung-ct_alone", "lung-ct_start", "lung-ct-progressive_alone", "lung-ct-tps_alone")),
     "greedy": ("peers_greedy", ("greedy_s2",)),
     "elastix": ("peers_elastix", ("elx_ncc10",)),
     "convexadam": ("peers_convexadam", ("cvx",)),
