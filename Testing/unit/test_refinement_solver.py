@@ -11,6 +11,7 @@ import torch
 from DeepRegLib.errors import Cancelled
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
+from DeepRegLib.refinement import solver
 from DeepRegLib.refinement.fold_repair import relative_volume, repair_folds
 from DeepRegLib.refinement.frame_grid import FrameGrid
 from DeepRegLib.refinement.lattice import Lattice
@@ -140,6 +141,22 @@ def test_lobes_that_were_lost_are_brought_back_by_the_rescue_start() -> None:
     assert solution.candidates[1].match.lost < solution.candidates[0].match.lost
     assert solution.chosen == "organ border"
     assert rescued < plain
+
+
+def test_a_good_proposal_does_not_keep_the_solver_from_its_own_rescue_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a network's start is never the reason for a result that the solver alone would beat."""
+    pair = phantom(0.0, seed=2, difficulty="hard")
+    problem = problem_of(pair.fixed, pair.moving, linear=pair.motion.table)
+    geometry = pair.fixed.geometry.with_spacing((4.0,) * 3)
+    points = geometry.points().reshape(-1, 3)
+    exact = pair.motion.table.inverse().map_points(pair.motion.map_points(points)) - points
+    field = DisplacementField(exact.reshape(*geometry.shape, 3).astype(np.float32), geometry)
+    settings = settings_for("fast", lungs=True)
+    zero, proposed, _ = (c.match.lost for c in solve(problem, settings, [("exact", field)]).candidates)
+    assert proposed < zero
+    monkeypatch.setattr(solver, "RESCUE_SHARE", (proposed + zero) / 2)  # the proposal itself lost too little
+    solution = solve(problem, settings, [("exact", field)])
+    assert [c.name for c in solution.candidates] == ["zero", "exact", "organ border"]
 
 
 def test_a_sound_pair_needs_no_rescue_and_no_organs() -> None:

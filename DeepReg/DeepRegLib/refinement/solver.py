@@ -1,9 +1,9 @@
 """Coarse to fine, from one or several starts; the better one by its own evidence is kept.
 
-Every start runs through the coarse levels. When a part of the region is lost there (the local correlation says so), a
-rescue start is tried in which the border of the organ leads and the grey values follow: it brings back lobes that moved
-further than the grey values can see. Only the winner goes through the finest level, which is undone where it makes the
-match worse.
+Every start runs through the coarse levels. When the plain one loses a part of the region there (the local correlation
+says so), a rescue start is tried in which the border of the organ leads and the grey values follow: it brings back
+lobes that moved further than the grey values can see. Only the winner goes through the finest level, which is undone
+where it makes the match worse.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def solve(
         runs.append((name, _descend(problem, settings, entry, start, steps)))
     candidates = [Candidate(name, meter(lattice)) for name, lattice in runs]
     best = _best(candidates)
-    if settings.rescue and candidates[best].match.lost > RESCUE_SHARE and problem.organs is not None:
+    # Also where a proposal lost nothing: what a network starts shall never be worse than what the solver does alone.
+    if settings.rescue and candidates[0].match.lost > RESCUE_SHARE and problem.organs is not None:
         runs.append(("organ border", _descend(problem, settings, settings.rescue, zero, steps)))
         candidates.append(Candidate("organ border", meter(runs[-1][1])))
         best = _best(candidates)
