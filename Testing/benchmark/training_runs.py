@@ -1,6 +1,6 @@
 """Runs of the trainer side by side: what each reached, and its curves over steps and over time.
 
-    python Testing/benchmark/training_runs.py RUN [RUN ...] --output FOLDER
+    cd Testing; python -m benchmark.training_runs RUN [RUN ...] --output FOLDER
 
 Prints a table in the form of Eppenhof 2020, Table V (error by network, beside the error without any motion and that of
 the solver that needs no training) and writes ``table.md`` and ``curves.png``. The run folder is all it reads.

@@ -48,6 +48,7 @@ Propose = Callable[[Pair], Sequence[DisplacementField]]
 @pytest.fixture
 def add_method() -> Iterator[Callable[[str, Propose], None]]:
     """Registers methods for one test."""
+    available_methods()  # those of the files register themselves once, when they are first asked for
     before = dict(interface._METHODS)
 
     def add(name: str, propose: Propose) -> None:

@@ -109,7 +109,7 @@ def check_overlap(problem: Problem) -> None:
 def _local_correlation(problem: Problem, settings: Settings) -> float:
     """Mean local correlation in the region under the linear map alone."""
     grid = problem.box.covering(settings.levels[0].spacing * settings.lattice)
-    return MatchMeter(problem, settings)(Lattice.zero(grid, problem.device)).mean
+    return MatchMeter(problem, settings)(Lattice.zero(grid, problem.device)).over_whole_region
 
 
 def prealign(problem: Problem) -> LinearTransform:

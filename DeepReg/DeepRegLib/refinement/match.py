@@ -26,11 +26,39 @@ LOST_CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class Match:
-    """``mean`` local correlation in the region, places beyond the moving image counting as 0, and the share of the
-    region within the moving image that is ``lost`` (below ``LOST_CORRELATION``)."""
+    """``mean`` local correlation in the part of the region that the moving image shows, and the share of that part that
+    is ``lost`` (below ``LOST_CORRELATION``)."""
 
     mean: float
     lost: float
+
+
+@dataclass(frozen=True)
+class MatchMap:
+    """Local ``correlation`` (z, y, x), -1 to 1, and the share of each sample that lies in the region and within the
+    moving image, ``seen`` (z, y, x); ``region`` is the sum of the shares in the region."""
+
+    correlation: torch.Tensor
+    seen: torch.Tensor
+    region: float
+
+    @property
+    def match(self) -> Match:
+        seen = self.seen.sum().clamp_min(1)
+        lost = (self.correlation < LOST_CORRELATION) * self.seen
+        return Match(float((self.correlation * self.seen).sum() / seen), float(lost.sum() / seen))
+
+    @property
+    def over_whole_region(self) -> float:
+        """Mean correlation in the region, places beyond the moving image counting as 0: a position that shows little
+        of the organ is a poor one, however well that little matches."""
+        return float((self.correlation * self.seen).sum() / max(self.region, 1.0))
+
+    def gain_over(self, other: MatchMap) -> float:
+        """By how much the mean correlation is higher than that of ``other``, where both see the moving image. Where a
+        scan is cut, the field that draws more of the region into it is not the better one."""
+        both = torch.minimum(self.seen, other.seen)
+        return float(((self.correlation - other.correlation) * both).sum() / both.sum().clamp_min(1))
 
 
 class MatchMeter:
@@ -40,19 +68,15 @@ class MatchMeter:
         self._images: LevelImages = level_images(problem, settings, Level(MATCH_SPACING_MM, 0, 0.0))
         grid, device = self._images.grid, problem.device
         self._share = problem.region_on(grid).clamp_(0, 1)
+        self._region = float(self._share.sum())
         self._window = grid.blur(WINDOW_MM, device)
         self._norm = apply(self._window, self._share).add_(1e-3)
         fixed = self._images.fixed[0]
         self._mean, self._variance = self._moments(fixed)
 
-    def __call__(self, lattice: Lattice) -> Match:
+    def __call__(self, lattice: Lattice) -> MatchMap:
         correlation, inside = self._correlation(lattice)
-        seen = self._share * inside
-        lost = (correlation < LOST_CORRELATION) * seen
-        return Match(
-            float((correlation * seen).sum() / self._share.sum().clamp_min(1)),
-            float(lost.sum() / seen.sum().clamp_min(1)),
-        )
+        return MatchMap(correlation, self._share * inside, self._region)
 
     def _correlation(self, lattice: Lattice) -> tuple[torch.Tensor, torch.Tensor]:
         """Local correlation (z, y, x), -1 to 1, and where the moving image has something to say."""

@@ -18,7 +18,7 @@ from ..transforms.displacement_field import DisplacementField
 from .lattice import Lattice
 from .level_images import level_images
 from .lucas_kanade import solve_level
-from .match import Match, MatchMeter
+from .match import Match, MatchMap, MatchMeter
 from .problem import Problem
 from .settings import Level, Settings
 
@@ -120,19 +120,19 @@ def solve(
         entry = tuple(level for level in coarse if level.spacing <= PROPOSAL_LEVEL_MM) or coarse[-1:]
         start = Lattice.from_field(field, problem, problem.box.covering(entry[0].spacing * settings.lattice))
         runs.append((name, _descend(problem, settings, entry, start, steps)))
-    candidates = [Candidate(name, meter(lattice)) for name, lattice in runs]
-    best = _best(candidates)
+    maps = [meter(lattice) for _, lattice in runs]
     # Also where a proposal lost nothing: what a network starts shall never be worse than what the solver does alone.
-    if settings.rescue and candidates[0].match.lost > RESCUE_SHARE and problem.organs is not None:
+    if settings.rescue and maps[0].match.lost > RESCUE_SHARE and problem.organs is not None:
         runs.append(("organ border", _descend(problem, settings, settings.rescue, zero, steps)))
-        candidates.append(Candidate("organ border", meter(runs[-1][1])))
-        best = _best(candidates)
+        maps.append(meter(runs[-1][1]))
+    best = _best(maps)
     name, before = runs[best]
+    candidates = _candidates(runs, maps)
     after = _descend(problem, settings, fine, before, steps)
-    match = meter(after)
-    if match.mean < candidates[best].match.mean - UNDONE_LOSS:
-        return Solution(before, name, tuple(candidates), candidates[best].match, rolled_back=True)
-    return Solution(after, name, tuple(candidates), match)
+    finest = meter(after)
+    if finest.gain_over(maps[best]) < -UNDONE_LOSS:
+        return Solution(before, name, candidates, maps[best].match, rolled_back=True)
+    return Solution(after, name, candidates, finest.match)
 
 
 def unrefined(problem: Problem, settings: Settings, proposals: Sequence[tuple[str, DisplacementField]]) -> Solution:
@@ -142,18 +142,22 @@ def unrefined(problem: Problem, settings: Settings, proposals: Sequence[tuple[st
     lattices = [(name, Lattice.from_field(field, problem, grid)) for name, field in proposals]
     lattices = lattices or [("zero", Lattice.zero(grid, problem.device))]
     meter = MatchMeter(problem, settings)
-    candidates = [Candidate(name, meter(lattice)) for name, lattice in lattices]
-    best = _best(candidates)
-    return Solution(lattices[best][1], lattices[best][0], tuple(candidates), candidates[best].match)
+    maps = [meter(lattice) for _, lattice in lattices]
+    best = _best(maps)
+    return Solution(lattices[best][1], lattices[best][0], _candidates(lattices, maps), maps[best].match)
 
 
-def _best(candidates: Sequence[Candidate]) -> int:
+def _best(maps: Sequence[MatchMap]) -> int:
     """The first candidate, unless a later one matches worthwhile better."""
     best = 0
-    for k, candidate in enumerate(candidates):
-        if candidate.match.mean > candidates[best].match.mean + WORTHWHILE_GAIN:
+    for k in range(1, len(maps)):
+        if maps[k].gain_over(maps[best]) > WORTHWHILE_GAIN:
             best = k
     return best
+
+
+def _candidates(runs: Sequence[tuple[str, Lattice]], maps: Sequence[MatchMap]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(name, found.match) for (name, _), found in zip(runs, maps, strict=True))
 
 
 def _descend(problem: Problem, settings: Settings, levels: Sequence[Level], lattice: Lattice, steps: _Steps) -> Lattice:
