@@ -58,7 +58,7 @@ def test_a_model_is_taken_in_listed_passed_on_and_deleted(command: Callable, tmp
     assert not list(own.iterdir())
 
 
-@pytest.mark.parametrize("name", ["lucas-kanade", "auto", "progressive-unet"])
+@pytest.mark.parametrize("name", ["lucas-kanade", "auto", "progressive-unet", "Correspondence"])
 def test_the_names_of_methods_are_kept(command: Callable, tmp_path: Path, own: Path, name: str) -> None:
     answer = command("import-model", made(tmp_path / "sent", name=name))
     assert answer.returncode == 2 and "is the name of a method" in answer.stderr

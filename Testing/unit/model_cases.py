@@ -6,8 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.models.card import Architecture, ModelCard, ModelInput
+from DeepRegLib.transforms.linear import LinearTransform
 
 UNET_CARD = ModelCard(
     name="fake-unet",
@@ -40,3 +43,10 @@ def only_folder_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.setenv("DEEPREG_MODELS", os.fspath(folder))
     monkeypatch.setenv("DEEPREG_USER_MODELS", os.fspath(tmp_path / "user" / "Models"))
     return folder
+
+
+def turned_and_shifted(geometry: Geometry) -> LinearTransform:
+    """A pre-alignment that turns by 5 degrees about the middle of a grid and shifts by some millimetres."""
+    turn = np.deg2rad(5.0)
+    matrix = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    return LinearTransform(matrix, geometry.centre - matrix @ geometry.centre + [2.0, -3.0, 1.0])

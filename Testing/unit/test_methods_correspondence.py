@@ -28,7 +28,7 @@ from DeepRegLib.phantom import make_phantom
 from DeepRegLib.registration import register
 from DeepRegLib.transforms.displacement_field import DisplacementField
 from DeepRegLib.transforms.linear import LinearTransform
-from model_cases import UNET_CARD, only_folder_of_models
+from model_cases import UNET_CARD, only_folder_of_models, turned_and_shifted
 
 CPU = torch.device("cpu")
 SMALL = {"channels": [4, 8, 8], "decoders": [8, 8, 8], "depths": [1, 1, 1], "compared": 8}
@@ -52,9 +52,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pair(oblique_geometry: Geometry) -> Pair:
     """Noise on tilted grids, a region in the middle, and a pre-alignment that turns and shifts."""
     geometry = replace(oblique_geometry, size=(90, 80, 40))
-    turn = np.deg2rad(5.0)
-    matrix = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    prealignment = LinearTransform(matrix, geometry.centre - matrix @ geometry.centre + [2.0, -3.0, 1.0])
+    prealignment = turned_and_shifted(geometry)
     mask = np.zeros(geometry.shape, np.uint8)
     mask[12:28, 20:60, 25:65] = 1
     values = np.random.default_rng(0).normal(-700, 200, (2, *geometry.shape)).astype(np.float32)

@@ -26,9 +26,8 @@ from DeepRegLib.networks.vgg_grid import VGGGrid
 from DeepRegLib.phantom import make_phantom
 from DeepRegLib.registration import register
 from DeepRegLib.transforms.displacement_field import DisplacementField
-from DeepRegLib.transforms.linear import LinearTransform
 from DeepRegLib.transforms.thin_plate_spline import ThinPlateSpline
-from model_cases import TPS_CARD, UNET_CARD, only_folder_of_models
+from model_cases import TPS_CARD, UNET_CARD, only_folder_of_models, turned_and_shifted
 from scipy import ndimage
 from torch import nn
 
@@ -51,9 +50,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pair(oblique_geometry: Geometry) -> Pair:
     """Ramps of grey values on tilted grids, a small region in the middle, and a pre-alignment that turns and shifts."""
     geometry = replace(oblique_geometry, size=(90, 80, 40))
-    turn = np.deg2rad(5.0)
-    matrix = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    prealignment = LinearTransform(matrix, geometry.centre - matrix @ geometry.centre + [2.0, -3.0, 1.0])
+    prealignment = turned_and_shifted(geometry)
     mask = np.zeros(geometry.shape, np.uint8)
     mask[17:24, 30:50, 35:55] = 1
     return Pair(

@@ -40,13 +40,10 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def run_import(arguments: Namespace) -> Answer:
     from ..methods.automatic import AUTO
-    from ..methods.interface import available_methods
-    from ..models.find import available_models
+    from ..methods.interface import available_methods, names_without_model
     from ..models.library import import_model
 
-    models = {name.lower() for name in available_models().models}
-    methods = [AUTO, *(name for name in available_methods() if name.lower() not in models)]
-    model = import_model(arguments.source, taken=methods)
+    model = import_model(arguments.source, taken=[AUTO, *names_without_model()])
     warnings = []
     if model.card.name not in available_methods():
         warnings.append(f"This version has no method '{model.card.method}' that could run it.")

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from ..landmark_table import LandmarkErrors
 from ..pacing import paced_steps
+from ..row_table import choose_by_row
 from ..steps import Steps
 
 FIRST_ROWS = 20
@@ -20,7 +21,6 @@ SHOWN_DECIMALS = 2
 """A hundredth of a millimetre is finer than any landmark was placed."""
 HEIGHT_PIXELS = 220
 """Some nine rows; the rest is reached by scrolling."""
-ROW_MARGIN_PIXELS = 6
 
 
 class LandmarkTableView:
@@ -37,11 +37,7 @@ class LandmarkTableView:
 
     def connect(self) -> None:
         table = self._table
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + ROW_MARGIN_PIXELS)
+        choose_by_row(table)
         table.setMinimumHeight(HEIGHT_PIXELS)
         table.connect("cellClicked(int,int)", lambda row, _column: self._choose(row))
         table.connect("currentCellChanged(int,int,int,int)", lambda row, *_others: self._choose(row))

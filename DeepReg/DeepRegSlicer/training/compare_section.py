@@ -20,6 +20,7 @@ from ..event_loop import call_after
 from ..installation import install_missing
 from ..long_words import breakable
 from ..request import Request
+from ..row_table import row_pixels
 from .compare_models import (
     Comparison,
     ComparisonRun,
@@ -32,7 +33,6 @@ from .compare_models import (
 from .parameters import DeepRegTrainParameters
 
 PERCENT = 100
-ROW_MARGIN_PIXELS = 6
 NOTHING = "–"
 
 
@@ -66,8 +66,8 @@ class CompareSection:
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.NoSelection)
         table.setFocusPolicy(qt.Qt.NoFocus)
-        table.verticalHeader().setDefaultSectionSize(self._row_pixels())
-        table.horizontalHeader().setFixedHeight(self._row_pixels())
+        table.verticalHeader().setDefaultSectionSize(row_pixels(table))
+        table.horizontalHeader().setFixedHeight(row_pixels(table))
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.Stretch)
         header.setDefaultAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
@@ -206,11 +206,8 @@ class CompareSection:
                 item = qt.QTableWidgetItem(text)
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 table.setItem(number, column, item)
-        table.setFixedHeight((1 + len(rows)) * self._row_pixels() + 2 * table.frameWidth)
+        table.setFixedHeight((1 + len(rows)) * row_pixels(table) + 2 * table.frameWidth)
         self._has_table = True
-
-    def _row_pixels(self) -> int:
-        return qt.QFontMetrics(self._ui.compareTable.font).height() + ROW_MARGIN_PIXELS
 
 
 def table_texts(comparison: Comparison) -> list[tuple[str, list[str]]]:

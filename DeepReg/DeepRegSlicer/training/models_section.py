@@ -17,6 +17,7 @@ from slicer.i18n import tr as _
 from ..background_process import BackgroundProcess, QtProcess
 from ..installation import install_missing
 from ..long_words import breakable
+from ..row_table import choose_by_row, row_pixels
 from .command import REGISTRATOR, TRAINING, Command
 from .compare_section import CompareSection
 from .model_list import NOTHING, ModelList, ModelRow, card_text, read_models
@@ -24,7 +25,6 @@ from .parameters import DeepRegTrainParameters
 
 ROWS_SHOWN = 6
 """More are reached by scrolling."""
-ROW_MARGIN_PIXELS = 6
 WIDEST_LETTERS = 18
 """A column of words is no wider than so many letters; the tool tip has all of them."""
 
@@ -52,12 +52,8 @@ class ModelsSection:
     def connect(self) -> None:
         ui = self._ui
         table = ui.modelTable
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(self._row_pixels())
-        table.horizontalHeader().setFixedHeight(self._row_pixels())
+        choose_by_row(table)
+        table.horizontalHeader().setFixedHeight(row_pixels(table))
         table.horizontalHeader().setStretchLastSection(True)
         table.horizontalHeader().setHighlightSections(False)
         table.connect("currentCellChanged(int,int,int,int)", lambda row, *_others: self._choose(row))
@@ -123,7 +119,7 @@ class ModelsSection:
             table.setColumnWidth(column, min(table.columnWidth(column), widest))
         shown = min(max(len(rows), 1), ROWS_SHOWN)
         scroll_bar = 1
-        table.setFixedHeight((1 + shown + scroll_bar) * self._row_pixels() + 2 * table.frameWidth)
+        table.setFixedHeight((1 + shown + scroll_bar) * row_pixels(table) + 2 * table.frameWidth)
         chosen = self._models.row_of(self._chosen)
         if chosen is None:
             table.clearSelection()
@@ -161,9 +157,6 @@ class ModelsSection:
         ui.useButton.enabled = ui.importButton.enabled = idle
         ui.exportButton.enabled = idle and row is not None and row.size_mb is not None
         ui.deleteButton.enabled = idle and row is not None and row.is_of_user
-
-    def _row_pixels(self) -> int:
-        return qt.QFontMetrics(self._ui.modelTable.font).height() + ROW_MARGIN_PIXELS
 
     # What the buttons do.
 

@@ -9,6 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ..pacing import paced_steps
+from ..row_table import choose_by_row
 from ..steps import Steps
 from .duration_words import duration_words
 from .run_list import AT_WORK, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPED, STOPPING, Run
@@ -16,7 +17,6 @@ from .run_list import AT_WORK, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, S
 FIRST_ROWS = 5
 HEIGHT_PIXELS = 160
 """Some six rows; the rest is reached by scrolling."""
-ROW_MARGIN_PIXELS = 6
 NOTHING = "-"
 
 
@@ -32,11 +32,7 @@ class RunTable:
 
     def connect(self) -> None:
         table = self._table
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(qt.QFontMetrics(table.font).height() + ROW_MARGIN_PIXELS)
+        choose_by_row(table)
         table.setMinimumHeight(HEIGHT_PIXELS)
         titles = [_("Run"), _("State"), _("Step"), _("To go"), _("Best")]
         table.setTextElideMode(qt.Qt.ElideMiddle)

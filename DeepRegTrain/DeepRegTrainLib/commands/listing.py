@@ -11,6 +11,7 @@ from DeepRegLib.command_line.answer import Answer
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
 
+    from DeepRegLib.models.card import TrainingData
     from DeepRegLib.models.find import Model
 
 DESCRIPTION = """Lists the trained models that are installed (beside the program and in the folders of DEEPREG_MODELS),
@@ -36,10 +37,15 @@ def run_models(arguments: Namespace) -> Answer:
 
 def _words(model: Model) -> list[str]:
     card = model.card
-    data = "; ".join(f"{part.name} ({part.scans} scans, {part.licence})" for part in card.training_data) or "none"
+    data = "; ".join(map(_source, card.training_data)) or "none"
     return [
         f"{card.name}: {card.description}",
         f"  network {card.architecture.name}, method {card.method}, licence {card.licence}, in {model.folder}",
         f"  trained {card.steps} steps, {card.hours:.1f} h, on {card.hardware}; data: {data}",
         *(f"  {row.data}: {row.measure} {row.before:.2f} -> {row.after:.2f}" for row in card.validation),
     ]
+
+
+def _source(part: TrainingData) -> str:
+    scans = "1 scan" if part.scans == 1 else f"{part.scans} scans"
+    return f"{part.name} ({scans}, {part.licence})"
