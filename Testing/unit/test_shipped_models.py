@@ -19,6 +19,8 @@ NETWORK = "target registration error, network alone"
 EASY = ("breathing/lung4d_a", "breathing/rightlung_a", "breathing/thorax4d_a")
 BARS_MM = {"lung-ct": 0.8, "lung-ct-progressive": 2.4, "lung-ct-tps": 4.0}
 """Mean over the unseen pairs of ``breathing``: what each was trained to reach."""
+MOST_LEFT = {"lung-ct": 0.1, "lung-ct-progressive": 0.2, "lung-ct-tps": 0.2}
+"""Share of the error before the registration that may remain, over all unseen pairs."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_their_cards_tell_errors_on_scans_that_they_have_not_seen(cards: dict[st
     card = cards[name]
     errors = [row_of(card, pair).after for pair in EASY]
     assert sum(errors) / len(errors) < BARS_MM[name]
-    assert remaining_error(card) < 0.5
+    assert remaining_error(card) < MOST_LEFT[name]
     trained = {data.name for data in card.training_data}
     assert not any(row.data in trained for row in card.validation)
 
