@@ -47,8 +47,8 @@ WINDOWS_OUT_OF_MEMORY = {0xC0000017, 0xC000012D}
 def as_line(message: Mapping[str, Any]) -> str:
     """``message`` on one line, without its end.
 
-    >>> as_line({"result": "/tmp/Ä"})
-    '{"result": "/tmp/\\\\u00c4"}'
+    >>> as_line({"result": "case/Ä"})
+    '{"result": "case/\\\\u00c4"}'
     """
     return json.dumps(message)
 

@@ -9,13 +9,13 @@ the solver that needs no training) and writes ``table.md`` and ``curves.png``. T
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from DeepRegTrainLib.run_folder.layout import RunFolder, read_json
+from DeepRegTrainLib.run_folder.tables import STEP, Table
 
 SMOOTHED_ROWS = 11
 """Rows of ``metrics.csv`` in a running median: pairs differ by more than the network changes in a hundred steps."""
@@ -45,8 +45,9 @@ class FinishedRun:
 
     @classmethod
     def read(cls, folder: Path) -> FinishedRun:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))["settings"]
-        return cls(folder.name, settings["network"], _rows(folder / "metrics.csv"), _rows(folder / "validation.csv"))
+        run = RunFolder(folder)
+        metrics, validation = (Table(path, (STEP,)).rows() for path in (run.metrics, run.validation))
+        return cls(folder.name, read_json(run.config)["settings"]["network"], metrics, validation)
 
     @property
     def minutes(self) -> float:
@@ -99,14 +100,9 @@ def draw(runs: Sequence[FinishedRun], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _rows(path: Path) -> Rows:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _grouped(rows: Rows) -> list[tuple[str, Rows]]:
     """Held-out pairs together, each pair with landmarks by itself."""
-    held_out = [row for row in rows if not row["data"].startswith("landmarks")]
+    held_out = _held_out(rows)
     groups = [("held-out pairs", held_out)] if held_out else []
     return groups + [(row["data"], [row]) for row in rows if row not in held_out]
 
@@ -117,10 +113,13 @@ def _mean(rows: Rows, key: str, digits: int = 2) -> str:
 
 
 def _ratio(rows: Rows) -> float:
-    held_out = [row for row in rows if not row["data"].startswith("landmarks")]
-    return float(
-        np.mean([float(row["error_mm"]) for row in held_out]) / np.mean([float(row["zero_mm"]) for row in held_out])
-    )
+    held_out = _held_out(rows)
+    error, zero = (np.mean([float(row[key]) for row in held_out]) for key in ("error_mm", "zero_mm"))
+    return float(error / zero)
+
+
+def _held_out(rows: Rows) -> Rows:
+    return [row for row in rows if not row["data"].startswith("landmarks")]
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:

@@ -41,7 +41,9 @@ def test_long_names_do_not_widen_the_panel(opened, host, process, spin) -> None:
     parameters.fixedLandmarks, parameters.movingLandmarks = add_points(LONG_NAME, 5), add_points(f"{LONG_NAME} (2)", 5)
     finish(opened, process, spin)
     spin(lambda: opened.ui.landmarkTable.rowCount)
-    opened.panel.runs.tell(f"Log: /tmp/a folder/with-a-rather-long-name-that-somebody-chose/{LONG_NAME}.txt", "details")
+    opened.panel.runs.tell(
+        f"Log: /data/a folder/with-a-rather-long-name-that-somebody-chose/{LONG_NAME}.txt", "details"
+    )
     assert needed_width(opened, host) <= NARROW_PIXELS
 
 

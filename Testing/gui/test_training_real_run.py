@@ -94,6 +94,15 @@ def stop(bench: TrainingBench, folder: Path) -> float:
     return time.monotonic() - asked
 
 
+def resume_and_stop(bench: TrainingBench, folder: Path) -> None:
+    """Press Resume, wait for another step, and stop."""
+    bench.spin(lambda: bench.ui.resumeButton.enabled)
+    step = state(folder).step
+    bench.ui.resumeButton.click()
+    bench.spin(lambda: trained(folder, step), PATIENCE_S)
+    stop(bench, folder)
+
+
 def test_a_run_from_start_to_curves_to_stop_without_a_still_window(ready, one_thread):
     """Limits hold for a computer that has two cores to spare; on a busy one only what it does is tested."""
     bench = ready
@@ -164,11 +173,7 @@ def test_data_that_vanish_are_told_and_the_run_goes_on_when_they_are_back(ready,
     bench.wait_for(folder.name, "running")
     bench.wait_for(folder.name, "failed", PATIENCE_S)
     scan.write_bytes(content)
-    bench.spin(lambda: bench.ui.resumeButton.enabled)
-    step = state(folder).step
-    bench.ui.resumeButton.click()
-    bench.spin(lambda: trained(folder, step), PATIENCE_S)
-    stop(bench, folder)
+    resume_and_stop(bench, folder)
 
 
 def test_a_run_that_is_stopped_while_it_is_prepared_ends_before_its_first_step(ready, one_thread):
@@ -198,11 +203,7 @@ def test_a_scan_that_is_damaged_while_the_run_trains_is_named_and_the_run_goes_o
     assert any(str(scan) in told for scan in scans)
     for scan, content in zip(scans, contents, strict=True):
         scan.write_bytes(content)
-    bench.spin(lambda: bench.ui.resumeButton.enabled)
-    step = state(folder).step
-    bench.ui.resumeButton.click()
-    bench.spin(lambda: trained(folder, step), PATIENCE_S)
-    stop(bench, folder)
+    resume_and_stop(bench, folder)
 
 
 def test_a_disk_that_takes_no_more_is_told_and_the_run_stays(ready, one_thread):

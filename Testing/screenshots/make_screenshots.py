@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -20,9 +21,9 @@ from PIL import Image, ImageDraw, ImageFont
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / folder) for folder in ("DeepReg", "Testing", "Testing/render")]
 
-from desk import Desk, landmarks_ras  # noqa: E402
-from slicer_host import screenshot  # noqa: E402
-from training_desk import TrainingDesk  # noqa: E402
+if TYPE_CHECKING:
+    from desk import Desk
+    from training_desk import TrainingDesk
 
 PHANTOM = {"size": (224, 176, 192)}
 """Finer than the sample of the module Sample Data, so that the pictures are sharp; else the same."""
@@ -51,6 +52,9 @@ UNSEEN = 6
 
 
 def main(folder: Path) -> None:
+    from desk import Desk
+    from training_desk import TrainingDesk
+
     with Desk(VIEW_PIXELS) as desk:
         desk.load_phantom(**PHANTOM)
         desk.register()
@@ -122,6 +126,8 @@ def review(desk: Desk) -> Image.Image:
 def landmarks(desk: Desk) -> Image.Image:
     """The section *Landmarks*, and its error arrows before and after in the coronal slice with the most landmarks."""
     section = section_picture(desk)
+    from desk import landmarks_ras
+
     places = landmarks_ras(desk)
     arrows_in = [int((np.abs(places[:, 1] - y) < 3).sum()) for y in places[:, 1]]
     desk.show_points(fixed=False, moving=False)
@@ -139,6 +145,8 @@ def landmarks(desk: Desk) -> Image.Image:
 
 
 def panel_picture(desk: Desk | TrainingDesk) -> Image.Image:
+    from slicer_host import screenshot
+
     with tempfile.TemporaryDirectory() as folder:
         return Image.open(screenshot(desk.representation, Path(folder) / "panel.png", PANEL_PIXELS)).convert("RGB")
 

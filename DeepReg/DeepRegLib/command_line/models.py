@@ -40,10 +40,10 @@ def add_commands(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def run_import(arguments: Namespace) -> Answer:
     from ..methods.automatic import AUTO
-    from ..methods.interface import available_methods, names_without_model
+    from ..methods.interface import available_methods, reserved_names
     from ..models.library import import_model
 
-    model = import_model(arguments.source, taken=[AUTO, *names_without_model()])
+    model = import_model(arguments.source, taken=[AUTO, *reserved_names()])
     warnings = []
     if model.card.name not in available_methods():
         warnings.append(f"This version has no method '{model.card.method}' that could run it.")

@@ -108,7 +108,7 @@ def available_methods() -> dict[str, Method]:
     return dict(sorted(methods.items()))
 
 
-def names_without_model() -> list[str]:
+def reserved_names() -> list[str]:
     """The names of all methods that need no model, and of all kinds of methods that do: no model can be called so."""
     _import_method_files()
     return sorted({*_METHODS, *_KINDS})
