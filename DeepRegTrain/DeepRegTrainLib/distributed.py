@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,10 +68,17 @@ class Group:
 
 @contextlib.contextmanager
 def joined_group() -> Iterator[Group]:
-    """The group that torchrun started this process in; a group of one without it."""
+    """The group that torchrun started this process in; a group of one without it.
+
+    Its threads end with it, if nobody holds what :meth:`Group.parallel` gave: threads that outlive Python now and then
+    abort the process at its end.
+    """
     if int(os.environ.get(WORLD_VARIABLE, "1")) < 2:
         yield Group()
         return
+    # Its functions take the group there is at their import as default values, so that one imported later (as
+    # DistributedDataParallel does) would keep the group and its threads until Python itself has gone.
+    importlib.import_module("torch.distributed.nn.functional")
     # gloo carries what lives on the processor, nccl what lives on cards; with both, each tensor takes its own.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
     distributed.init_process_group(backend)

@@ -90,6 +90,8 @@ class TrainingRun:
             state = STOPPED if isinstance(problem, Cancelled | KeyboardInterrupt) else FAILED
             self._say(state, message=words_for(problem))
             raise
+        finally:
+            self._steps.leave_group()
 
     def _go(self) -> Status:
         first = self._resume()

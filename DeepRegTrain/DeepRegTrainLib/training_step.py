@@ -83,6 +83,14 @@ class Steps:
             self.average.update(self.network, step)
         return numbers
 
+    def leave_group(self) -> None:
+        """Let go of what takes the mean of the gradients over the processes; no step can follow.
+
+        It holds the group, and whoever is the last to do so waits for the group's threads. Python does it in a way that
+        lets them finish; this does it while it locks them out, which now and then is for ever.
+        """
+        del self._losses
+
     def state(self) -> dict[str, Any]:
         """What the next step depends on beside tensors."""
         return {"absurd": self._absurd}

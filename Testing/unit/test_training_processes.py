@@ -21,6 +21,7 @@ from DeepRegTrainLib.run_folder.layout import RunFolder
 from DeepRegTrainLib.run_folder.lock import held_lock
 from DeepRegTrainLib.run_folder.status import read_status
 from training_cases import SMALL, run_in, same_bits, small, steps_of, tensors_of
+from training_process import GROUP_THREADS_LEFT
 
 PROCESS = Path(__file__).with_name("training_process.py")
 LIMIT_S = 120
@@ -111,6 +112,7 @@ def test_two_processes_with_a_pair_each_train_as_one_with_two_pairs(tmp_path: Pa
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count(f"{GROUP_THREADS_LEFT} 0.") == 2, "a thread that outlives Python may abort its process"
     settings = replace(small(network, arguments=arguments, pairs=2, validate_every=100, average=0.9), steps=6)
     run_in(tmp_path / "one", settings).go()
     one, two = tensors_of(tmp_path / "one"), tensors_of(tmp_path / "two")

@@ -1,6 +1,7 @@
 """A small training in a process of its own: ``python training_process.py FOLDER NETWORK STEPS [SETTING=VALUE ...]``.
 
-Says "step N" for each step, so that a test knows when to stop it. Under torchrun the processes train together.
+Says "step N" for each step, so that a test knows when to stop it. Under torchrun the processes train together, and
+each says after it left their group how many threads of that are left, where the system tells (Linux).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from DeepRegTrainLib.run_folder.lock import held_lock
 from DeepRegTrainLib.settings import parsed
 from training_cases import run_in, small
 
+GROUP_THREADS_LEFT = "Threads of the group left:"
+
 
 def main() -> None:
     torch.set_num_threads(1)
@@ -26,12 +29,18 @@ def main() -> None:
         run.create()
         training = run_in(run.path, settings, asked, group)
         training._progress = lambda fraction, said: print(said, flush=True)
-        if not group.is_first:
+        if group.is_first:
+            with held_lock(run.lock):
+                run.remove_unfinished()
+                print(training.go().state, flush=True)
+        else:
             training.go()
-            return
-        with held_lock(run.lock):
-            run.remove_unfinished()
-            print(training.go().state, flush=True)
+    print(f"{GROUP_THREADS_LEFT} {group_threads_left()}.", flush=True)
+
+
+def group_threads_left() -> int:
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").glob("*")]
+    return sum("gloo" in name for name in names)
 
 
 if __name__ == "__main__":
