@@ -11,7 +11,7 @@ import torch
 from DeepRegLib.images.geometry import Geometry
 from DeepRegLib.images.volume import Volume
 from DeepRegLib.refinement import image_source, problem
-from DeepRegLib.refinement.features import gradient, local_normalisation
+from DeepRegLib.refinement.features import RegionNormalisation, gradient, local_normalisation
 from DeepRegLib.refinement.frame_grid import ANTI_ALIASING, FrameGrid
 from DeepRegLib.refinement.frame_sampling import sample_frame
 from DeepRegLib.refinement.image_source import ImageSource
@@ -123,6 +123,29 @@ def test_a_very_large_scan_is_averaged_once_and_stays_in_its_place(
         assert difference.abs().mean() < 8
 
 
+def test_a_scan_of_thin_slices_is_compared_as_soft_as_one_of_thick_slices() -> None:
+    """The profile of a slice of t mm is a Gaussian whose full width at half maximum is t; variances add up."""
+    rng = np.random.default_rng(4)
+    thin = Volume(rng.normal(-500, 50, (40, 20, 24)).astype(np.int16), Geometry((24, 20, 40), (2.0, 2.0, 1.0)))
+    thick_geometry = Geometry((24, 40, 8), (2.0, 1.0, 5.0), direction=(1, 0, 0, 0, 0, 1, 0, -1, 0))
+    thick = Volume(np.zeros(thick_geometry.shape, np.int16), thick_geometry)
+    problem = problem_of(thin, thick, Volume(np.ones(thin.array.shape, bool), thin.geometry))
+    ours = problem.fixed_source.on(problem.fixed_grid, CPU).numpy()
+    # The thick slices lie along the fixed y axis; along z the fixed voxels are as small as the moving ones.
+    deviation_mm = np.sqrt(5.0**2 - 2.0**2) / (2 * np.sqrt(2 * np.log(2)))
+    expected = ndimage.gaussian_filter1d(thin.array.astype(float), deviation_mm / 2.0, axis=1, truncate=3.5)
+    inner = (slice(None), slice(8, -8))
+    assert np.abs(ours - expected)[inner].max() < 1
+    assert np.abs(thin.array - expected)[inner].std() > 10
+
+
+def test_scans_of_equal_voxels_are_compared_as_they_are(smooth_scan: Volume) -> None:
+    everywhere = Volume(np.ones(smooth_scan.array.shape, bool), smooth_scan.geometry)
+    problem = problem_of(smooth_scan, smooth_scan, everywhere)
+    for source in (problem.fixed_source, problem.moving_source):
+        assert source.blur == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("depth", [1, 4, 5])
 def test_sampling_is_that_of_scipy_for_any_number_of_threads(threads: int, depth: int) -> None:
@@ -167,6 +190,40 @@ def test_a_wave_is_normalised_to_its_standard_deviation() -> None:
 def test_the_floor_keeps_noise_in_flat_areas_small() -> None:
     noise = torch.from_numpy(np.random.default_rng(1).normal(size=TEXTURE.shape)).float()
     assert local_normalisation(noise, TEXTURE, 6.0, floor=60.0).abs().max() < 0.1
+
+
+def test_values_normalised_within_a_region_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.normal(-800, 80, TEXTURE.shape)
+    region = ndimage.gaussian_filter(rng.normal(size=TEXTURE.shape), 3) > 0
+    window, floor = 3.0, 60.0
+
+    def average(values: np.ndarray) -> np.ndarray:
+        def blurred(array: np.ndarray) -> np.ndarray:
+            return ndimage.gaussian_filter(array, window / TEXTURE.spacing[0], mode="constant", truncate=3.5)
+
+        return blurred(values) / np.maximum(blurred(region.astype(float)), 1e-9)
+
+    mean = average(image * region)
+    deviation = np.sqrt(average(region * (image - mean) ** 2))
+    ours = RegionNormalisation(torch.from_numpy(region).float(), TEXTURE, window, floor)
+    difference = ours(torch.from_numpy(image).float()).numpy() - region * (image - mean) / (deviation + floor)
+    assert np.abs(difference)[region].max() < 0.01
+    assert np.abs(difference)[~region].max() == 0
+
+
+def test_what_lies_beside_a_region_does_not_change_what_is_normalised_within_it() -> None:
+    rng = np.random.default_rng(3)
+    lung = torch.from_numpy(rng.normal(-850, 40, TEXTURE.shape)).float()
+    region = torch.zeros(TEXTURE.shape)
+    region[:, :, :12] = 1
+    with_wall = torch.where(region > 0, lung, torch.tensor(60.0))
+    normalise = RegionNormalisation(region, TEXTURE, 3.0, 60.0)
+    assert torch.allclose(normalise(with_wall), normalise(lung), atol=1e-4)
+    beside = (slice(None), slice(None), slice(9, 12))
+    overall = [local_normalisation(image, TEXTURE, 3.0, 60.0)[beside] for image in (with_wall, lung)]
+    assert (overall[0] - overall[1]).abs().mean() > 0.5
+    assert normalise(with_wall)[beside].std() > 2 * overall[0][beside[0], beside[1], 2:].std()
 
 
 def test_the_gradient_of_a_quadratic_is_exact_and_its_components_are_x_y_z() -> None:

@@ -15,6 +15,7 @@ from DeepRegLib.refinement import solver
 from DeepRegLib.refinement.fold_repair import relative_volume, repair_folds
 from DeepRegLib.refinement.frame_grid import FrameGrid
 from DeepRegLib.refinement.lattice import Lattice
+from DeepRegLib.refinement.level_images import level_images
 from DeepRegLib.refinement.problem import Problem, signed_distance
 from DeepRegLib.refinement.settings import settings_for
 from DeepRegLib.refinement.solver import Watch, solve
@@ -157,6 +158,17 @@ def test_a_good_proposal_does_not_keep_the_solver_from_its_own_rescue_start(monk
     monkeypatch.setattr(solver, "RESCUE_SHARE", (proposed + zero) / 2)  # the proposal itself lost too little
     solution = solve(problem, settings, [("exact", field)])
     assert [c.name for c in solution.candidates] == ["zero", "exact", "organ border"]
+
+
+@pytest.mark.parametrize(("slice_mm", "channels"), [(3.0, 2), (5.0, 1)])
+def test_thick_slices_leave_no_inside_that_is_free_of_the_wall(slice_mm: float, channels: int) -> None:
+    pair = analytic_pair()
+    geometry = pair.moving.geometry
+    thick = Geometry(geometry.size, (1.7, 1.8, slice_mm), geometry.origin, geometry.direction)
+    problem = problem_of(pair.fixed, Volume(pair.moving.array, thick), pair.mask)
+    settings = settings_for("accurate", lungs=True)
+    images = level_images(problem, settings, settings.levels[-1])
+    assert len(images.fixed) == len(images.moving) == len(images.weights) == len(images.robust) == channels
 
 
 def test_a_sound_pair_needs_no_rescue_and_no_organs() -> None:

@@ -12,6 +12,8 @@ PATCH_SAMPLES = 0.8
 """Standard deviation of the patches that are compared, in samples: about 3 x 3 x 3 of them."""
 NOISE_SHARE = 0.05
 """Places that vary less than this share of the mean hold noise; their descriptors fade."""
+SMALLEST_SHARE = 1e-2
+"""Share of the region in a window; far away from it nothing is divided by zero."""
 MEAN_EDGE = 200.0
 """Mean of the edge strength, on the scale of grey values that the pre-alignment is made for."""
 
@@ -26,6 +28,29 @@ def local_normalisation(image: torch.Tensor, grid: FrameGrid, sigma: float, floo
     difference = image - apply(blur, image)
     deviation = apply(blur, difference * difference).sqrt_()
     return difference.div_(deviation.add_(floor))
+
+
+class RegionNormalisation:
+    """Grey values normalised by what lies around them in a region: (image - mean) / (standard deviation + floor).
+
+    As :func:`local_normalisation`, with windows that end at the border of ``region`` (z, y, x; 0 to 1), beyond which
+    all is 0: next to a bright wall the fine structure of the lung keeps its contrast.
+    """
+
+    def __init__(self, region: torch.Tensor, grid: FrameGrid, sigma: float, floor: float) -> None:
+        self._region = region
+        self._floor = floor
+        self._blur = grid.blur(sigma, region.device)
+        self._share = apply(self._blur, region).clamp_min_(SMALLEST_SHARE)
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """``image`` (z, y, x) normalised."""
+        difference = image - self._average(image)
+        deviation = self._average(difference * difference).sqrt_()
+        return difference.mul_(self._region).div_(deviation.add_(self._floor))
+
+    def _average(self, values: torch.Tensor) -> torch.Tensor:
+        return apply(self._blur, values * self._region).div_(self._share)
 
 
 def self_similarity(image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor) -> list[torch.Tensor]:

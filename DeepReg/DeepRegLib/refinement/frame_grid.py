@@ -87,6 +87,17 @@ class FrameGrid:
         """Gaussian smoothing on this grid, sigma in mm; edges are renormalised."""
         return self._operator(self, lambda a, b: gaussian_matrix(a, b, sigma), device)
 
+    def blur_along(self, sigmas: tuple[float, float, float], device: torch.device) -> Operator:
+        """The same with a sigma (mm) for each of x, y, z; 0 leaves an axis as it is."""
+
+        def matrix(k: int) -> torch.Tensor:
+            positions = self.axis(k, device)
+            if sigmas[k] <= 0:
+                return torch.eye(len(positions), device=device)
+            return gaussian_matrix(positions, positions, sigmas[k])
+
+        return matrix(2), matrix(1), matrix(0)
+
     def averages_to(self, target: FrameGrid, sigma: float, device: torch.device) -> Operator:
         """Gaussian averages (sigma mm) of this grid at the samples of ``target``: blur and decimate in one step."""
         return self._operator(target, lambda a, b: gaussian_matrix(a, b, sigma), device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .features import gradient, local_normalisation, self_similarity
+from .features import RegionNormalisation, gradient, local_normalisation, self_similarity
 from .frame_grid import FrameGrid
 from .frame_sampling import sample_frame
 from .lattice import Lattice
@@ -27,13 +27,24 @@ SHAPE_ROBUST = 0.5
 """Difference of saturated distances at which the border of the organ loses half its say."""
 DESCRIPTOR_ROBUST = 0.5
 """The same for descriptors, which lie between 0 and 1."""
+WALL_VOXELS = 0.4
+"""Blur of the region, in the largest voxel of either image, before its inside is cut at ``WELL_INSIDE``: the voxels
+that show some of the wall lie beyond."""
+THICKEST_SAMPLES = 2.5
+"""Voxels larger than this many samples show the wall so far into the organ that its inside says less than the whole."""
+WELL_INSIDE = (0.8, 0.9)
+"""Blurred share of the region at which its inside begins, and from which it counts fully."""
 
 
 @dataclass(frozen=True)
 class LevelImages:
     """``fixed`` (C, z, y, x) on ``grid``, ``moving`` (C, z, y, x) on ``moving_grid``, ``weights`` (C, z, y, x), the
     residual ``robust`` of each channel at which a sample loses half its weight, and ``base`` (3, z, y, x): where each
-    sample lies in the moving frame under the linear map alone."""
+    sample lies in the moving frame under the linear map alone.
+
+    With ``normalised_inside`` the last channel of ``moving`` holds plain grey values, which are normalised where they
+    meet the fixed image: by the same tissue in both, however it was stretched.
+    """
 
     fixed: torch.Tensor
     moving: torch.Tensor
@@ -43,6 +54,7 @@ class LevelImages:
     grid: FrameGrid
     moving_grid: FrameGrid
     moving_last: torch.Tensor
+    normalised_inside: RegionNormalisation | None = None
 
     def warped(self, lattice: Lattice) -> tuple[torch.Tensor, torch.Tensor]:
         """The moving channels on the fixed grid, and which samples (z, y, x) lie inside the moving image."""
@@ -50,7 +62,10 @@ class LevelImages:
 
     def pulled(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inside = ((points >= 0) & (points <= self.moving_last)).all(0)
-        return sample_frame(self.moving, self.moving_grid, points), inside
+        warped = sample_frame(self.moving, self.moving_grid, points)
+        if self.normalised_inside is not None:
+            warped[-1] = self.normalised_inside(warped[-1])
+        return warped, inside
 
     def fixed_gradients(self, to_moving: torch.Tensor) -> list[torch.Tensor]:
         """Gradients of the fixed channels, each (3, z, y, x), in the moving frame."""
@@ -65,11 +80,9 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
     moving_grid = problem.moving_box.covering(max(spacing, FINEST_MOVING_SHARE * in_plane))
     to_moving = torch.as_tensor(problem.affine[0], dtype=torch.float32, device=device)
     to_moving = to_moving / to_moving.norm(dim=0)
-    fixed_axes = torch.eye(3, device=device)
-    fixed = _channels(problem, settings, problem.fixed_source.on(grid, device), grid, spacing, fixed_axes)
-    moving = _channels(
-        problem, settings, problem.moving_source.on(moving_grid, device), moving_grid, spacing, to_moving
-    )
+    fixed_values, moving_values = problem.fixed_source.on(grid, device), problem.moving_source.on(moving_grid, device)
+    fixed = _channels(problem, settings, fixed_values, grid, spacing, torch.eye(3, device=device))
+    moving = _channels(problem, settings, moving_values, moving_grid, spacing, to_moving)
     share = problem.region_on(grid)
     weights = [_grey_weight(share, grid, settings)] * len(fixed)
     robust = [settings.robust if problem.contrast == "same" else DESCRIPTOR_ROBUST] * len(fixed)
@@ -80,6 +93,15 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
         near = apply(grid.blur(SHAPE_MARGIN_MM / 2, device), share) > SHAPE_NEAR
         weights.append(level.shape_weight * near.float())
         robust.append(SHAPE_ROBUST)
+    normalised = None
+    largest = max(*problem.fixed.geometry.spacing, *problem.moving.geometry.spacing)
+    if level.inside_weight and problem.contrast == "same" and largest <= THICKEST_SAMPLES * spacing:
+        inside = _well_inside(share, grid, largest)
+        normalised = RegionNormalisation(inside, grid, _window(settings, spacing), settings.contrast_floor)
+        fixed.append(normalised(fixed_values))
+        moving.append(moving_values)
+        weights.append(level.inside_weight * inside)
+        robust.append(settings.robust)
     return LevelImages(
         torch.stack(fixed),
         torch.stack(moving),
@@ -89,6 +111,7 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
         grid,
         moving_grid,
         torch.tensor(problem.moving_grid.last, dtype=torch.float32, device=device).view(3, 1, 1, 1),
+        normalised,
     )
 
 
@@ -102,8 +125,11 @@ def _channels(
     """
     if problem.contrast == "other":
         return self_similarity(image, grid, spacing, axes)
-    window = max(settings.normalisation, NORMALISATION_SAMPLES * spacing)
-    return [local_normalisation(image, grid, window, settings.contrast_floor)]
+    return [local_normalisation(image, grid, _window(settings, spacing), settings.contrast_floor)]
+
+
+def _window(settings: Settings, spacing: float) -> float:
+    return max(settings.normalisation, NORMALISATION_SAMPLES * spacing)
 
 
 def linear_positions(problem: Problem, grid: FrameGrid) -> torch.Tensor:
@@ -117,3 +143,9 @@ def _grey_weight(share: torch.Tensor, grid: FrameGrid, settings: Settings) -> to
     blur = grid.blur(max(settings.margin / 2, 0.6 * grid.spacing[0]), share.device)
     near = apply(blur, share) > NEAR_REGION
     return near.float() * (settings.outside_weight + (1 - settings.outside_weight) * share.clamp(0, 1))
+
+
+def _well_inside(share: torch.Tensor, grid: FrameGrid, voxel: float) -> torch.Tensor:
+    """1 in the region, 0 where a ``voxel`` (mm) may show some of its surroundings; (z, y, x)."""
+    begin, full = WELL_INSIDE
+    return ((apply(grid.blur(WALL_VOXELS * voxel, share.device), share) - begin) / (full - begin)).clamp_(0, 1)

@@ -18,6 +18,8 @@ from ..transforms.linear import LinearTransform
 from .features import edge_strength
 from .frame_grid import FrameGrid, triple
 from .image_source import ImageSource, Intensity
+from .separable import apply
+from .slice_profile import missing_blur
 
 BOX_MARGIN_MM = 12.0
 """Tissue around the region that the solver sees."""
@@ -60,11 +62,21 @@ class Problem:
 
     @cached_property
     def fixed_source(self) -> FrameImage:
-        return FrameImage(reduced(self.fixed), self.fixed.geometry, self.fixed_intensity)
+        """The fixed image, as soft as the moving one."""
+        fixed, moving = self._reduced
+        blur = missing_blur(fixed.geometry, moving.geometry)
+        return FrameImage(fixed, self.fixed.geometry, self.fixed_intensity, blur)
 
     @cached_property
     def moving_source(self) -> FrameImage:
-        return FrameImage(reduced(self.moving), self.moving.geometry, self.moving_intensity)
+        """The moving image, as soft as the fixed one."""
+        fixed, moving = self._reduced
+        blur = missing_blur(moving.geometry, fixed.geometry)
+        return FrameImage(moving, self.moving.geometry, self.moving_intensity, blur)
+
+    @cached_property
+    def _reduced(self) -> tuple[Volume, Volume]:
+        return reduced(self.fixed), reduced(self.moving)
 
     @property
     def fixed_grid(self) -> FrameGrid:
@@ -172,16 +184,19 @@ def _offset(inner: Geometry, outer: Geometry) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FrameImage:
-    """``volume``, on a grid of its own, seen from the frame of ``frame``, which has the same axes."""
+    """``volume``, on a grid of its own, seen from the frame of ``frame``, which has the same axes, and blurred by
+    Gaussians of ``blur`` mm along x, y, z."""
 
     volume: Volume
     frame: Geometry
     intensity: Intensity
+    blur: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def on(self, grid: FrameGrid, device: torch.device) -> torch.Tensor:
         """Anti-aliased values (z, y, x) on a grid in the frame of ``frame``."""
         origin = np.array(grid.origin) - _offset(self.volume.geometry, self.frame)
-        return ImageSource(self.volume, self.intensity).on(FrameGrid(triple(origin), grid.spacing, grid.size), device)
+        values = ImageSource(self.volume, self.intensity).on(FrameGrid(triple(origin), grid.spacing, grid.size), device)
+        return apply(grid.blur_along(self.blur, device), values) if any(self.blur) else values
 
 
 def reduced(volume: Volume) -> Volume:

@@ -18,13 +18,15 @@ class Level:
 
     ``spacing`` of the images (mm); at most ``updates`` of the field; ``smoothing``: standard deviation of the Gaussian
     on the field, in units of the lattice spacing / 1.5; ``shape_weight`` of the distance to the organ's border beside
-    the grey values (0: not used); ``smallest_step``: mean update in samples at which the level is finished.
+    the grey values (0: not used); ``inside_weight`` of the grey values normalised within the region alone, likewise;
+    ``smallest_step``: mean update in samples at which the level is finished.
     """
 
     spacing: float
     updates: int
     smoothing: float
     shape_weight: float = 0.0
+    inside_weight: float = 0.0
     smallest_step: float = 0.003
 
 
@@ -32,7 +34,7 @@ class Level:
 class Settings:
     """Levels from coarse to fine and what they share.
 
-    ``rescue``: the levels of a second start for what the first one lost, in place of all ``levels`` but the finest;
+    ``rescue``: the levels of a second start for what the first one lost, in place of ``levels``;
     ``compose``: updates are composed with the field rather than added to it;
     ``normalisation`` (mm): window of the local normalisation, at least 1.5 samples; ``contrast_floor``: intensity units
     below which a local contrast is noise; ``outside_weight`` of voxels around the region within ``margin`` (mm);
@@ -56,10 +58,11 @@ class Settings:
 
 
 _LUNG_COARSE = Level(8, 20, 1.6)
+_LUNG_FINEST = Level(1.8, 16, 1.4, inside_weight=1.0)
 _LUNGS: dict[Quality, Settings] = {
     "fast": Settings((Level(8, 12, 1.6), Level(4, 8, 1.4), Level(3, 8, 1.2))),
     "balanced": Settings((_LUNG_COARSE, Level(4, 20, 1.4), Level(2.5, 12, 1.2))),
-    "accurate": Settings((_LUNG_COARSE, Level(4, 20, 1.4), Level(2.5, 10, 1.4), Level(1.8, 8, 1.4))),
+    "accurate": Settings((_LUNG_COARSE, Level(4, 20, 1.4), Level(2.5, 10, 1.4), _LUNG_FINEST), damping=0.02),
 }
 _LUNG_RESCUE = (Level(8, 15, 1.6, 3.0, smallest_step=0.0), Level(4, 20, 1.4, 1.0, smallest_step=0.0))
 """A second start for large motion: the border of the lung leads, then fades (see :mod:`solver`). What is still on its
@@ -85,6 +88,7 @@ def settings_for(quality: Quality, lungs: bool) -> Settings:
     """The settings of a quality, for lung CT or for other anatomy."""
     if lungs:
         chosen = _LUNGS[quality]
-        return replace(chosen, rescue=(*_LUNG_RESCUE, _led_by_grey_values(chosen.levels[2])))
+        finest = replace(chosen.levels[-1], smallest_step=0.0)
+        return replace(chosen, rescue=(*_LUNG_RESCUE, _led_by_grey_values(chosen.levels[2]), finest))
     body = _BODY[quality]
     return replace(body, normalisation=10.0, contrast_floor=40.0, outside_weight=0.5, compose=True)

@@ -22,6 +22,8 @@ from .match import Match, MatchMap, MatchMeter
 from .problem import Problem
 from .settings import Level, Settings
 
+RESCUE = "organ border"
+"""Name of the rescue start."""
 RESCUE_SHARE = 0.025
 """Share of the region that has to be lost before the rescue start is tried: sound pairs lose 0 to 2.2 %, and 3 to 5 %
 where a lobe went astray."""
@@ -112,7 +114,7 @@ def solve(
 ) -> Solution:
     """Run the pyramid from zero and from every proposal; raises :class:`~DeepRegLib.errors.Cancelled`."""
     steps = _Steps(watch, settings.levels)
-    coarse, fine = settings.levels[:-1], settings.levels[-1:]
+    coarse = settings.levels[:-1]
     meter = MatchMeter(problem, settings)
     zero = Lattice.zero(problem.box.covering(coarse[0].spacing * settings.lattice), problem.device)
     runs = [("zero", _descend(problem, settings, coarse, zero, steps))]
@@ -123,10 +125,11 @@ def solve(
     maps = [meter(lattice) for _, lattice in runs]
     # Also where a proposal lost nothing: what a network starts shall never be worse than what the solver does alone.
     if settings.rescue and maps[0].match.lost > RESCUE_SHARE and problem.organs is not None:
-        runs.append(("organ border", _descend(problem, settings, settings.rescue, zero, steps)))
+        runs.append((RESCUE, _descend(problem, settings, settings.rescue[:-1], zero, steps)))
         maps.append(meter(runs[-1][1]))
     best = _best(maps)
     name, before = runs[best]
+    fine = (settings.rescue if name == RESCUE else settings.levels)[-1:]
     candidates = _candidates(runs, maps)
     after = _descend(problem, settings, fine, before, steps)
     finest = meter(after)
