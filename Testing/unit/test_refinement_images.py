@@ -208,7 +208,8 @@ def test_values_normalised_within_a_region_are_those_of_scipy() -> None:
     deviation = np.sqrt(average(region * (image - mean) ** 2))
     ours = RegionNormalisation(torch.from_numpy(region).float(), TEXTURE, window, floor)
     difference = ours(torch.from_numpy(image).float()).numpy() - region * (image - mean) / (deviation + floor)
-    assert np.abs(difference)[region].max() < 0.01
+    assert np.abs(difference)[region].max() < 0.06  # the averages are interpolated between places a window apart
+    assert np.abs(difference)[region].mean() < 0.01
     assert np.abs(difference)[~region].max() == 0
 
 

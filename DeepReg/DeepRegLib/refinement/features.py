@@ -34,14 +34,17 @@ class RegionNormalisation:
     """Grey values normalised by what lies around them in a region: (image - mean) / (standard deviation + floor).
 
     As :func:`local_normalisation`, with windows that end at the border of ``region`` (z, y, x; 0 to 1), beyond which
-    all is 0: next to a bright wall the fine structure of the lung keeps its contrast.
+    all is 0: next to a bright wall the fine structure of the lung keeps its contrast. The averages vary slowly, so they
+    are computed ``sigma`` apart and interpolated.
     """
 
     def __init__(self, region: torch.Tensor, grid: FrameGrid, sigma: float, floor: float) -> None:
         self._region = region
         self._floor = floor
-        self._blur = grid.blur(sigma, region.device)
-        self._share = apply(self._blur, region).clamp_min_(SMALLEST_SHARE)
+        coarse = grid.covering(sigma)
+        self._averages = grid.averages_to(coarse, sigma, region.device)
+        self._back = coarse.linear_to(grid, region.device)
+        self._share = apply(self._averages, region).clamp_min_(SMALLEST_SHARE)
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """``image`` (z, y, x) normalised."""
@@ -50,7 +53,7 @@ class RegionNormalisation:
         return difference.mul_(self._region).div_(deviation.add_(self._floor))
 
     def _average(self, values: torch.Tensor) -> torch.Tensor:
-        return apply(self._blur, values * self._region).div_(self._share)
+        return apply(self._back, apply(self._averages, values * self._region).div_(self._share))
 
 
 def self_similarity(image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor) -> list[torch.Tensor]:
