@@ -39,7 +39,7 @@ class RegionNormalisation:
     """
 
     def __init__(self, region: torch.Tensor, grid: FrameGrid, sigma: float, floor: float) -> None:
-        self._region = region
+        self.region = region
         self._floor = floor
         coarse = grid.covering(sigma)
         self._averages = grid.averages_to(coarse, sigma, region.device)
@@ -50,10 +50,10 @@ class RegionNormalisation:
         """``image`` (z, y, x) normalised."""
         difference = image - self._average(image)
         deviation = self._average(difference * difference).sqrt_()
-        return difference.mul_(self._region).div_(deviation.add_(self._floor))
+        return difference.mul_(self.region).div_(deviation.add_(self._floor))
 
     def _average(self, values: torch.Tensor) -> torch.Tensor:
-        return apply(self._back, apply(self._averages, values * self._region).div_(self._share))
+        return apply(self._back, apply(self._averages, values * self.region).div_(self._share))
 
 
 def self_similarity(image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor) -> list[torch.Tensor]:

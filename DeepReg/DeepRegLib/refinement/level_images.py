@@ -72,41 +72,39 @@ class LevelImages:
         return [torch.einsum("ji,jzyx->izyx", to_moving, gradient(image, self.grid.spacing)) for image in self.fixed]
 
 
+@dataclass(frozen=True)
+class Channel:
+    """What is compared: ``fixed`` and ``moving``, each (z, y, x) on its grid, the ``weight`` (z, y, x) of each sample
+    of the fixed grid, and the residual ``robust`` at which a sample loses half of it."""
+
+    fixed: torch.Tensor
+    moving: torch.Tensor
+    weight: torch.Tensor
+    robust: float
+
+
 def level_images(problem: Problem, settings: Settings, level: Level) -> LevelImages:
     """Resample, normalise and weigh both images for one level."""
     device, spacing = problem.device, level.spacing
     grid = problem.box.covering(spacing)
     in_plane = sorted(problem.moving.geometry.spacing)[1]
     moving_grid = problem.moving_box.covering(max(spacing, FINEST_MOVING_SHARE * in_plane))
-    to_moving = torch.as_tensor(problem.affine[0], dtype=torch.float32, device=device)
-    to_moving = to_moving / to_moving.norm(dim=0)
-    fixed_values, moving_values = problem.fixed_source.on(grid, device), problem.moving_source.on(moving_grid, device)
-    fixed = _channels(problem, settings, fixed_values, grid, spacing, torch.eye(3, device=device))
-    moving = _channels(problem, settings, moving_values, moving_grid, spacing, to_moving)
+    fixed, moving = problem.fixed_source.on(grid, device), problem.moving_source.on(moving_grid, device)
     share = problem.region_on(grid)
-    weights = [_grey_weight(share, grid, settings)] * len(fixed)
-    robust = [settings.robust if problem.contrast == "same" else DESCRIPTOR_ROBUST] * len(fixed)
+    normalised = _inside_normalisation(problem, settings, level, share, grid)
+    channels = _value_channels(problem, settings, (fixed, grid), (moving, moving_grid), share)
     if level.shape_weight:
-        of_fixed, of_moving = problem.shape_channels(grid, moving_grid)
-        fixed.append(of_fixed)
-        moving.append(of_moving)
         near = apply(grid.blur(SHAPE_MARGIN_MM / 2, device), share) > SHAPE_NEAR
-        weights.append(level.shape_weight * near.float())
-        robust.append(SHAPE_ROBUST)
-    normalised = None
-    largest = max(*problem.fixed.geometry.spacing, *problem.moving.geometry.spacing)
-    if level.inside_weight and problem.contrast == "same" and largest <= THICKEST_SAMPLES * spacing:
-        inside = _well_inside(share, grid, largest)
-        normalised = RegionNormalisation(inside, grid, _window(settings, spacing), settings.contrast_floor)
-        fixed.append(normalised(fixed_values))
-        moving.append(moving_values)
-        weights.append(level.inside_weight * inside)
-        robust.append(settings.robust)
+        border = problem.shape_channels(grid, moving_grid)
+        channels.append(Channel(*border, level.shape_weight * near.float(), SHAPE_ROBUST))
+    if normalised is not None:
+        weight = level.inside_weight * normalised.region
+        channels.append(Channel(normalised(fixed), moving, weight, settings.robust))
     return LevelImages(
-        torch.stack(fixed),
-        torch.stack(moving),
-        torch.stack(weights),
-        tuple(robust),
+        torch.stack([channel.fixed for channel in channels]),
+        torch.stack([channel.moving for channel in channels]),
+        torch.stack([channel.weight for channel in channels]),
+        tuple(channel.robust for channel in channels),
         linear_positions(problem, grid),
         grid,
         moving_grid,
@@ -115,17 +113,40 @@ def level_images(problem: Problem, settings: Settings, level: Level) -> LevelIma
     )
 
 
-def _channels(
-    problem: Problem, settings: Settings, image: torch.Tensor, grid: FrameGrid, spacing: float, axes: torch.Tensor
-) -> list[torch.Tensor]:
-    """What is compared: locally normalised grey values, or descriptors of the structure for another contrast.
+def _value_channels(
+    problem: Problem,
+    settings: Settings,
+    fixed: tuple[torch.Tensor, FrameGrid],
+    moving: tuple[torch.Tensor, FrameGrid],
+    share: torch.Tensor,
+) -> list[Channel]:
+    """Locally normalised grey values, or descriptors of the structure for another contrast.
 
-    Windows follow the ``spacing`` of the level and the descriptors the axes of the fixed frame, for both images: one
-    that is sampled more coarsely or lies otherwise would else never equal the other.
+    Windows follow the spacing of the level and the descriptors the axes of the fixed frame, for both images: one that
+    is sampled more coarsely or lies otherwise would else never equal the other.
     """
-    if problem.contrast == "other":
-        return self_similarity(image, grid, spacing, axes)
-    return [local_normalisation(image, grid, _window(settings, spacing), settings.contrast_floor)]
+    grid = fixed[1]
+    spacing, weight = grid.spacing[0], _grey_weight(share, grid, settings)
+    if problem.contrast == "same":
+        window = _window(settings, spacing)
+        values, others = (local_normalisation(*image, window, settings.contrast_floor) for image in (fixed, moving))
+        return [Channel(values, others, weight, settings.robust)]
+    to_moving = torch.as_tensor(problem.affine[0], dtype=torch.float32, device=problem.device)
+    of_fixed = self_similarity(*fixed, spacing, torch.eye(3, device=problem.device))
+    of_moving = self_similarity(*moving, spacing, to_moving / to_moving.norm(dim=0))
+    return [Channel(a, b, weight, DESCRIPTOR_ROBUST) for a, b in zip(of_fixed, of_moving, strict=True)]
+
+
+def _inside_normalisation(
+    problem: Problem, settings: Settings, level: Level, share: torch.Tensor, grid: FrameGrid
+) -> RegionNormalisation | None:
+    """What normalises within the region alone; None where the level does not ask for it, for another contrast, and
+    where the voxels are too large for it."""
+    largest = max(*problem.fixed.geometry.spacing, *problem.moving.geometry.spacing)
+    if not level.inside_weight or problem.contrast == "other" or largest > THICKEST_SAMPLES * level.spacing:
+        return None
+    window = _window(settings, level.spacing)
+    return RegionNormalisation(_well_inside(share, grid, largest), grid, window, settings.contrast_floor)
 
 
 def _window(settings: Settings, spacing: float) -> float:
