@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from DeepRegLib.refinement.match import LOST_CORRELATION, MatchMap
+from DeepRegLib.refinement.solver import WORTHWHILE_GAIN, best_start
 
 SHAPE = (6, 5, 4)
 
@@ -40,3 +41,14 @@ def test_match_and_what_is_lost_are_shares_of_what_is_seen() -> None:
     match = match_map(correlation, seen).match
     assert match.mean == pytest.approx(np.average(correlation, weights=seen))
     assert match.lost == pytest.approx(np.average(correlation < LOST_CORRELATION, weights=seen))
+
+
+def test_a_start_that_draws_what_does_not_match_into_view_is_not_the_better_one() -> None:
+    plain, draws_more = np.ones(SHAPE), np.ones(SHAPE)
+    plain[:1] = 0
+    correlation = np.full(SHAPE, 0.92)
+    correlation[0] = 0.3
+    first = match_map(np.full(SHAPE, 0.9), plain)
+    assert match_map(correlation, draws_more).gain_over(first) > WORTHWHILE_GAIN
+    assert best_start([first, match_map(correlation, draws_more)]) == 0
+    assert best_start([first, match_map(correlation, plain)]) == 1

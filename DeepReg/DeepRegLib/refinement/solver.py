@@ -127,7 +127,7 @@ def solve(
     if settings.rescue and maps[0].match.lost > RESCUE_SHARE and problem.organs is not None:
         runs.append((RESCUE, _descend(problem, settings, settings.rescue[:-1], zero, steps)))
         maps.append(meter(runs[-1][1]))
-    best = _best(maps)
+    best = best_start(maps)
     name, before = runs[best]
     fine = (settings.rescue if name == RESCUE else settings.levels)[-1:]
     candidates = _candidates(runs, maps)
@@ -146,15 +146,17 @@ def unrefined(problem: Problem, settings: Settings, proposals: Sequence[tuple[st
     lattices = lattices or [("zero", Lattice.zero(grid, problem.device))]
     meter = MatchMeter(problem, settings)
     maps = [meter(lattice) for _, lattice in lattices]
-    best = _best(maps)
+    best = best_start(maps)
     return Solution(lattices[best][1], lattices[best][0], _candidates(lattices, maps), maps[best].match)
 
 
-def _best(maps: Sequence[MatchMap]) -> int:
-    """The first candidate, unless a later one matches worthwhile better."""
+def best_start(maps: Sequence[MatchMap]) -> int:
+    """The first candidate, unless a later one matches worthwhile better where both see the moving image, and over all
+    that it sees itself: what it draws into a cut view shall match as well."""
     best = 0
     for k in range(1, len(maps)):
-        if maps[k].gain_over(maps[best]) > WORTHWHILE_GAIN:
+        better_over_all = maps[k].match.mean > maps[best].match.mean
+        if better_over_all and maps[k].gain_over(maps[best]) > WORTHWHILE_GAIN:
             best = k
     return best
 
